@@ -1,0 +1,48 @@
+"""recallscope: where the quality gap between two language models is, how much of it is recall, and what would close it.
+
+Names are loaded on first use, so that `import recallscope` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recallscope.architectures.model import LanguageModel as LanguageModel
+    from recallscope.architectures.model import ModelConfig as ModelConfig
+    from recallscope.slicing import plots as plots
+    from recallscope.slicing.attribution import attribute as attribute
+    from recallscope.slicing.attribution import format_table as format_table
+    from recallscope.slicing.counts import Counts as Counts
+    from recallscope.slicing.records import read_records as read_records
+    from recallscope.slicing.run import slice_text as slice_text
+    from recallscope.slicing.settings import SliceSettings as SliceSettings
+    from recallscope.slicing.tags import tag as tag
+    from recallscope.slicing.windows import Windowing as Windowing
+
+_WHERE = {
+    "LanguageModel": "recallscope.architectures.model",
+    "ModelConfig": "recallscope.architectures.model",
+    "plots": "recallscope.slicing",
+    "attribute": "recallscope.slicing.attribution",
+    "format_table": "recallscope.slicing.attribution",
+    "Counts": "recallscope.slicing.counts",
+    "read_records": "recallscope.slicing.records",
+    "slice_text": "recallscope.slicing.run",
+    "SliceSettings": "recallscope.slicing.settings",
+    "tag": "recallscope.slicing.tags",
+    "Windowing": "recallscope.slicing.windows",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'recallscope' has no attribute {name!r}; it has {', '.join(sorted(_WHERE))}")
+    if name == "plots":
+        return import_module("recallscope.slicing.plots")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_WHERE)

@@ -1,0 +1,48 @@
+"""A language model as a folder: `config.json` and `model.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from recallscope.architectures.model import LanguageModel, ModelConfig
+
+
+def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write the model's shape and weights, cast to `dtype`; each file under a temporary name, then renamed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors.tmp", metadata={"format": "pt"})
+    os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
+    (folder / "config.json.tmp").write_text(model.config.to_json())
+    os.replace(folder / "config.json.tmp", folder / "config.json")
+
+
+def load_model(folder: str | Path) -> LanguageModel:
+    """The model of a folder, float32, in evaluation mode.
+
+    Raises `ValueError` when a file is missing or unreadable, or the weights do not fit the shape.
+    """
+    folder = Path(folder)
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"model: {folder} must hold config.json and model.safetensors; {name} is missing")
+    try:
+        model = LanguageModel(ModelConfig.from_json((folder / "config.json").read_text()))
+        weights = load_file(folder / "model.safetensors")
+    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"model: {folder}/config.json is not a recallscope model shape ({error})") from None
+    except Exception as error:  # safetensors raises its own exception class for a broken file
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise ValueError(f"model: {folder}/model.safetensors is broken ({error})") from None
+    try:
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
+    except RuntimeError as error:
+        raise ValueError(f"model: the weights of {folder} do not fit its config.json ({error})") from None
+    return model.eval()

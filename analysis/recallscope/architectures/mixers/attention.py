@@ -1,0 +1,64 @@
+"""Softmax attention with rotary positions: the reference that every efficient mixer is measured against."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recallscope.architectures.mixers._rotary import rotate
+
+
+class Attention(nn.Module):
+    """Causal multi-head softmax attention with RoPE (Vaswani et al. 2017; Su et al. 2021).
+
+    `o_t = Σ_{i ≤ t} softmax_i(q_t · k_i / √K) v_i`, with q and k rotated by their positions.
+
+    Parameters
+    ----------
+    width : int
+        Model width D.
+    heads : int
+        Number of heads H; K = V = D / H, which must be even.
+    rope_base : float
+        Base of the rotary frequencies.
+    """
+
+    binds_next_token = False  # one layer alone cannot bind a key to the token after it
+
+    def __init__(self, width: int, heads: int = 4, rope_base: float = 10_000.0):
+        super().__init__()
+        if width % (2 * heads):
+            raise ValueError(f"heads: width / heads must be an even integer, got width {width} and heads {heads}")
+        self.heads, self.rope_base = heads, rope_base
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def _project(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated q, k and plain v, each `[B, T, H, K]`, for positions `start, start + 1, ...`."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        positions = torch.arange(start, start + x.shape[1], device=x.device)
+        return rotate(q, positions, self.rope_base), rotate(k, positions, self.rope_base), v
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, T, D] -> [B, T, D]`, all positions at once."""
+        q, k, v = (u.transpose(1, 2) for u in self._project(x, 0))
+        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+
+    def init_state(self, batch: int) -> tuple[Tensor, ...]:
+        """Empty key and value caches, `[B, 0, H, K]`."""
+        weight = self.qkv.weight
+        empty = weight.new_zeros(batch, 0, self.heads, weight.shape[1] // self.heads)
+        return empty, empty
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One token: `[B, D]` and the caches to `[B, D]` and the caches one longer."""
+        keys, values = state
+        q, k, v = self._project(x[:, None], keys.shape[1])
+        keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+        o = F.scaled_dot_product_attention(q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
+        return self.out(o.transpose(1, 2).flatten(1)), (keys, values)
+
+    def state_elements(self, t: int) -> int:
+        """Elements that survive between two decoding steps after `t` tokens, per sequence: 2 D t."""
+        return 2 * self.out.in_features * t

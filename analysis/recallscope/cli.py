@@ -1,0 +1,146 @@
+"""The command line: one noun per command, the same words as in Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+train_app = typer.Typer(no_args_is_help=True, help="Train models.")
+app.add_typer(train_app, name="train")
+
+Text = Annotated[
+    str | None,
+    typer.Option(
+        help="File, folder, .jsonl[.gz|.zst], .parquet, .npy/.bin tokens, or hf:NAME [default: held-out packages]."
+    ),
+]
+TokenizerOption = Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+
+
+@app.callback()
+def _recallscope() -> None:
+    """Where is the quality gap between two language models, and how much of it is recall?"""
+
+
+@app.command("slice")
+def slice_command(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Two or more, the reference first: bundled names, folders, hub names, NAME=losses.parquet [default: all bundled models]."
+        ),
+    ] = None,
+    text: Text = None,
+    out: Annotated[Path, typer.Option(help="Folder for records, atoms and report.")] = Path("run"),
+    tokenizer: TokenizerOption = None,
+    counts: Annotated[str | None, typer.Option(help="Saved n-gram counts of the training text.")] = None,
+    training_text: Annotated[str | None, typer.Option(help="Training text to count in (a source like --text).")] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            help="zoology or jrt: that paper's windows and threshold; other options then do not apply to these."
+        ),
+    ] = None,
+    window: Annotated[int, typer.Option(help="Input tokens per window.")] = 1024,
+    stride: Annotated[int | None, typer.Option(help="New tokens per window [default: the window].")] = None,
+    bos: Annotated[str, typer.Option(help="first, each-window or none.")] = "first",
+    ngram: Annotated[int, typer.Option(help="2, 3 or 4 tokens make a repeat.")] = 2,
+    per_million: Annotated[float, typer.Option(help="Rare: at most so often per million training tokens.")] = 0.125,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many documents.")] = None,
+    by: Annotated[
+        str, typer.Option(help="Partition of the printed table: recall, distance, count, position, opportunity.")
+    ] = "recall",
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, ...: dtype of Hugging Face models.")] = None,
+    batch_tokens: Annotated[int, typer.Option(help="Input tokens per batch.")] = 8192,
+    as_json: Json = False,
+) -> None:
+    """Score a text with two or more models and say which tokens explain the gap between them."""
+    from recallscope.bundled import bundled_names
+    from recallscope.slicing.attribution import attribute, format_table
+    from recallscope.slicing.run import slice_text
+    from recallscope.slicing.settings import SliceSettings, convention_settings
+    from recallscope.slicing.windows import Windowing
+
+    if convention:
+        settings = convention_settings(convention, limit, dtype)
+    else:
+        windowing = Windowing(window, window if stride is None else stride, bos)
+        settings = SliceSettings(windowing, ngram=ngram, per_million=per_million, limit=limit, dtype=dtype)
+    slice_text(
+        models or list(bundled_names()), text, out, tokenizer=tokenizer, counts=counts, training_text=training_text,
+        settings=settings, device=device, batch_tokens=batch_tokens, log=lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
+    report = json.loads((out / "report.json").read_text())
+    documents = report["totals"]["documents"]
+    typer.echo(format_table(attribute(out / "atoms.parquet", by, intervals=documents > 1)))
+    typer.echo(f"\nreport: {(out / 'report.html').resolve()}")
+    if as_json:
+        typer.echo(json.dumps(report))
+
+
+@app.command("tag")
+def tag_command(
+    text: Text = None,
+    out: Annotated[Path | None, typer.Option(help="Parquet file for one row per token.")] = None,
+    tokenizer: TokenizerOption = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many documents.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Repeats in a text, without any model: how often and how far back each token's n-gram was seen."""
+    from recallscope.slicing.tagging_table import tag_text
+
+    summary = tag_text(text, out, tokenizer, limit)
+    for name, value in summary.items():
+        typer.echo(f"{name:<28}{value:,.4g}" if isinstance(value, float) else f"{name:<28}{value:,}")
+    if as_json:
+        typer.echo(json.dumps(summary))
+
+
+@train_app.command("lm")
+def train_lm(
+    model: Annotated[
+        str, typer.Argument(help="Shape: attention, window, hyena or based (4.2 M parameters), or a config.json.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model; an interrupted run goes on where it was.")],
+    text: Annotated[
+        str | None, typer.Option(help="Training text, as for slice --text [default: installed packages].")
+    ] = None,
+    tokenizer: TokenizerOption = None,
+    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 20_070_400,
+    batch: Annotated[int, typer.Option(help="Windows per step.")] = 8,
+    learning_rate: Annotated[float, typer.Option(help="Peak of AdamW.")] = 3e-3,
+    seed: Annotated[int, typer.Option(help="Of weights and data order.")] = 0,
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    compile: Annotated[bool, typer.Option(help="Compile the model (needs a C++ compiler on CPU).")] = True,
+) -> None:
+    """Train a small language model on real text and write it as a folder that `slice` accepts."""
+    from recallscope.training.command import train_language_model
+
+    card = train_language_model(
+        model, out, text=text, tokenizer=tokenizer, tokens=tokens, batch=batch, learning_rate=learning_rate, seed=seed,
+        device=device, compile=compile, echo=lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
+    typer.echo(json.dumps(card))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; bad input gives one line on stderr and exit code 2."""
+    try:
+        app(arguments)
+    except ValueError as error:
+        typer.echo(f"recallscope: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("recallscope: interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Reduce record columns to per-document sums: bins, packed keys, and sums in position order.
+
+The sums must not depend on how the rows were cut into batches. `numpy.bincount` adds in row order, so a document cut
+by a batch border is continued exactly: its partial sums go in front of the next batch as pseudo-rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+# attribute -> (bits in the packed key, offset added so that the stored value is not negative); key order = sort order
+FIELDS = {"distance_bin": (5, 0), "count_bin": (6, 1), "rare": (2, 1), "opportunity": (2, 0), "position": (2, 0)}
+KEY_BITS = sum(bits for bits, _ in FIELDS.values())
+_KEYS = 1 << KEY_BITS
+LAST_DISTANCE_BIN, LAST_COUNT_BIN = 31, 62  # values beyond (2**31 and 2**62) are put here
+_CELLS_PER_ROW = 4  # dense tables up to this many cells per row; sparser batches are sorted instead
+
+
+def log2_bin(values: NDArray[np.integer]) -> NDArray[np.int32]:
+    """0 for 0, else floor(log2(value)) + 1, which is the bit length; exact for all values >= 0."""
+    leading = values & ~(values >> 1)  # keeps the highest bit and cannot round up to the next power of two
+    exponent = leading.astype(np.float32).view(np.int32) >> 23  # biased by 127; 0 for 0.0
+    return np.maximum(exponent - 126, 0)
+
+
+def visible(distance: NDArray[np.integer], context: NDArray[np.integer], reach: int) -> NDArray[np.bool_]:
+    """Whether a previous occurrence lies in the window: ``0 < distance <= context - reach``."""
+    return (distance > 0) & (distance <= context - np.int32(reach))
+
+
+def pack(columns: Mapping[str, NDArray[np.integer]]) -> NDArray[np.int32]:
+    """One integer per row from the five attributes, in the order of `FIELDS`."""
+    key = np.zeros(len(columns["position"]), dtype=np.int32)
+    for name, (bits, offset) in FIELDS.items():
+        key <<= bits
+        key += columns[name]
+        key += offset
+    return key
+
+
+def unpack(key: Ints) -> dict[str, NDArray[np.int8]]:
+    """Inverse of `pack`."""
+    out: dict[str, NDArray[np.int8]] = {}
+    for name, (bits, offset) in reversed(FIELDS.items()):
+        out[name] = ((key & ((1 << bits) - 1)) - offset).astype(np.int8)
+        key = key >> bits
+    return {name: out[name] for name in FIELDS}
+
+
+@dataclass
+class Sums:
+    """Sums of finished and of the current document: rows of (document, key, tokens, one loss sum per model)."""
+
+    models: tuple[str, ...]
+    documents: list[Ints] = field(default_factory=list)
+    keys: list[Ints] = field(default_factory=list)
+    tokens: list[Ints] = field(default_factory=list)
+    losses: list[NDArray[np.float64]] = field(default_factory=list)  # each [rows, models]
+
+    def append(self, document: Ints, key: Ints, tokens: Ints, losses: NDArray[np.float64]) -> None:
+        """Add a block of finished rows."""
+        self.documents.append(document)
+        self.keys.append(key)
+        self.tokens.append(tokens)
+        self.losses.append(losses)
+
+    def sorted(self) -> tuple[Ints, Ints, Ints, NDArray[np.float64]]:
+        """All rows by document; within a document they already stand in the order of the keys."""
+        document, key, tokens = (
+            np.concatenate([np.empty(0, np.int64), *column]) for column in (self.documents, self.keys, self.tokens)
+        )
+        losses = np.concatenate([np.empty((0, len(self.models))), *self.losses])
+        if (document[1:] >= document[:-1]).all():
+            return document, key, tokens, losses
+        order = np.argsort(document, kind="stable")
+        return document[order], key[order], tokens[order], losses[order]
+
+
+def sum_rows(
+    document: Ints, key: NDArray[np.int32], tokens: Ints | None, losses: list[NDArray[np.float32]]
+) -> tuple[Ints, Ints, Ints, NDArray[np.float64]]:
+    """Sum rows by (document, key), adding in row order.
+
+    Parameters
+    ----------
+    document : array, [n]
+        Non-decreasing local numbers 0, 1, ... of the documents.
+    key : array, [n]
+        Packed attributes.
+    tokens : array, [n] or None
+        Tokens in each row; None means one each.
+    losses : list of arrays, [n]
+        One per model.
+
+    Returns
+    -------
+    document, key, tokens, losses
+        One row per combination present, sorted; losses [rows, models] in float64.
+    """
+    used = np.flatnonzero(np.bincount(key, minlength=_KEYS))
+    rank = np.zeros(_KEYS, dtype=np.int32)
+    rank[used] = np.arange(used.size, dtype=np.int32)
+    cells = (int(document[-1]) + 1) * used.size
+    cell = document * used.size + rank[key]
+    if cells > _CELLS_PER_ROW * key.size:  # many short documents
+        present, cell = np.unique(cell, return_inverse=True)
+        cells = present.size
+        count = np.bincount(cell, weights=tokens, minlength=cells)
+        keep = np.arange(cells)
+    else:
+        count = np.bincount(cell, weights=tokens, minlength=cells)
+        keep = present = np.flatnonzero(count)
+    totals = [np.bincount(cell, weights=loss, minlength=cells)[keep] for loss in losses]
+    sums = np.stack(totals, axis=1).astype(np.float64, copy=False)
+    return present // used.size, used[present % used.size], count[keep].astype(np.int64), sums

@@ -1,0 +1,77 @@
+"""Progress of long work: one bar on a terminal, a heartbeat file always, silence in a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+Advance = Callable[[int], None]
+HEARTBEAT_SECONDS = 2.0
+
+
+@contextmanager
+def progress_bar(
+    label: str, total: int | None, heartbeat: Path | None = None, show: bool | None = None
+) -> Iterator[Advance]:
+    """`with progress_bar("score", tokens) as advance: advance(n)`: tokens done, tokens per second, time left.
+
+    The bar goes to stderr, and only when that is a terminal (or `show` says so). `heartbeat` names a small JSON file,
+    rewritten every two seconds, for whoever watches from outside.
+    """
+    visible = sys.stderr.isatty() if show is None else show
+    started = last = time.monotonic()
+    done = 0
+
+    def beat(now: float) -> None:
+        if heartbeat is not None:
+            rate = done / max(now - started, 1e-9)
+            state = {"step": label, "tokens": done, "of": total, "tokens_per_second": round(rate, 1)}
+            temporary = heartbeat.with_name(heartbeat.name + ".tmp")
+            temporary.write_text(json.dumps(state) + "\n")
+            os.replace(temporary, heartbeat)
+
+    with _bar(label, total) if visible else _silence() as draw:
+
+        def advance(tokens: int) -> None:
+            nonlocal done, last
+            done += tokens
+            draw(tokens)
+            now = time.monotonic()
+            if now - last > HEARTBEAT_SECONDS:
+                last = now
+                beat(now)
+
+        yield advance
+        beat(time.monotonic())
+
+
+@contextmanager
+def _silence() -> Iterator[Advance]:
+    yield lambda tokens: None
+
+
+@contextmanager
+def _bar(label: str, total: int | None) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(TextColumn):
+        def render(self, task) -> Text:
+            return Text(f"{(task.finished_speed or task.speed or 0):,.0f} tok/s")
+
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        Rate(""),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda tokens: bar.advance(task, tokens)

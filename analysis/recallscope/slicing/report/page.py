@@ -1,0 +1,146 @@
+"""Assembling and writing the report page."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from recallscope.slicing.report import embed, figures, tables, tokens, words
+
+Report = Mapping[str, Any]
+
+TOKEN_VIEW = ("text.js", "blocks.js", "current.js", "controls.js")
+
+
+def write_report(path: str | os.PathLike[str], report: Report, views: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write the report as one HTML file that needs no network; see :func:`page` for the arguments.
+
+    The file appears under its name only when complete (temporary name in the same folder, then rename).
+    """
+    text = page(report, views)
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The HTML text of a report.
+
+    Parameters: ``report`` is the object of report.json (format ``recallscope-report-1``). ``views`` are the documents
+    of the token view, each {"id", "text_pieces" (decoded text of each token), "losses": {model: nats or null},
+    "distance" (visible, 0 = none), "slice" (index into the recall partition, -1 = none), "count" (or null)}, all lists
+    of one length. Keep them to about 50,000 tokens in all; every token is some 25 bytes of the file.
+
+    All text from the report and the documents is escaped; tokens reach the page as text nodes only.
+    """
+    if report.get("format") != "recallscope-report-1":
+        raise ValueError(f"report: expected format 'recallscope-report-1'; got {report.get('format')!r}")
+    if not report["comparisons"]:
+        raise ValueError("report: expected at least one comparison; got none")
+    import plotly.offline
+
+    view = '"use strict";\n(() => {\n' + "\n".join(map(_asset, TOKEN_VIEW)) + "})();"
+    scripts = [plotly.offline.get_plotlyjs(), _asset("theme.js"), _asset("figures.js"), view]
+    drawn = figures.described(report)
+    # One substitution: a placeholder inside substituted text stays as it is.
+    return Template(_asset("page.html")).substitute(
+        policy=escape(embed.policy(scripts)),
+        title=escape(f"recallscope: {', '.join(report['models'])}"),
+        style=_asset("page.css"),
+        heading=escape(_heading(report)),
+        headlines=_items(words.headline(c, report["settings"]) for c in report["comparisons"]),
+        facts="".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in words.facts(report)),
+        totals=tables.totals(report),
+        recall="".join(_recall(report, comparison) for comparison in report["comparisons"]),
+        figures="".join(figures.element(*caption) for caption in figures.CAPTIONS if caption[0] in drawn),
+        tokens_hidden="" if views else "hidden",
+        details=_details(report),
+        notes=_items(_notes(report)),
+        settings="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _flat(report["settings"])),
+        report_json=embed.to_json(report),
+        figures_json=embed.to_json({"figures": drawn, "templates": figures.templates()}),
+        tokens_json=embed.to_json(tokens.pack(views, report)),
+        scripts="".join(f"<script>{script}</script>\n" for script in scripts),
+    )
+
+
+def _heading(report: Report) -> str:
+    return f"{' and '.join(c['model'] for c in report['comparisons'])} against {report['reference']}"
+
+
+def _recall(report: Report, comparison: Report) -> str:
+    if not any(row["tokens"] for row in comparison["partitions"].get("recall") or ()):
+        return ""
+    name = f"waterfall-{[c['model'] for c in report['comparisons']].index(comparison['model'])}"
+    title = f"The gap of {comparison['model']}, slice by slice"
+    note = "Contributions in nats per token with 95 % intervals; the bars sum to the gap."
+    return figures.element(name, title, note) + tables.partition(comparison, "recall")
+
+
+def _details(report: Report) -> str:
+    return "".join(
+        f"<details><summary>{escape(comparison['model'])}: all slices</summary>{_tables(comparison)}</details>"
+        for comparison in report["comparisons"]
+    )
+
+
+def _tables(comparison: Report) -> str:
+    parts = [tables.partition(comparison, by) for by in comparison["partitions"] if by != "recall"]
+    if comparison.get("curve"):
+        parts.append(tables.curve(comparison))
+    if comparison.get("shapley"):
+        parts.append(tables.shapley(comparison))
+    return _interaction(comparison) + "".join(parts)
+
+
+def _interaction(comparison: Report) -> str:
+    found = comparison.get("interaction")
+    if not found or found.get("value") is None:
+        return ""
+    value = f"{words.number(found['value'], 4, signed=True)} nats {words.interval(found.get('low'), found.get('high'))}"
+    text = (
+        f"Interaction of repeat and rare (what recall adds beyond rarity, difference in differences): {value.strip()}."
+    )
+    return f"<p>{escape(text)}</p>"
+
+
+def _notes(report: Report) -> list[str]:
+    """All notes once each, without those that a headline already says."""
+    said = {words.headline(comparison, report["settings"]) for comparison in report["comparisons"]}
+    every = [*report.get("notes", ()), *(note for c in report["comparisons"] for note in c.get("notes", ()))]
+    return [note for note in dict.fromkeys(every) if note not in said]
+
+
+def _items(texts: Iterable[str]) -> str:
+    return "".join(f"<li>{escape(text)}</li>" for text in texts)
+
+
+def _flat(settings: Report, prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", str(value)
+
+
+def _asset(name: str) -> str:
+    return files("recallscope.slicing.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current

@@ -1,0 +1,124 @@
+"""What the arguments of a slicing run name: text, models, tokenizer, training counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recallscope.bundled import (
+    bundled_counts_path,
+    bundled_names,
+    bundled_tokenizer,
+    held_out_documents,
+)
+from recallscope.slicing.counts import Counts
+from recallscope.slicing.losses_file import LossesFile, open_losses
+from recallscope.slicing.models import resolve_model
+from recallscope.slicing.scoring import Scorer
+from recallscope.slicing.settings import text_identity
+from recallscope.text import Document, Tokenizer, load_tokenizer, read_documents
+
+TOKEN_SUFFIXES = (".npy", ".bin")
+ModelLike = str | Path | Callable
+TextLike = str | Path | Sequence[str] | Sequence[Document]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text source: how it is called, its identity, and its documents (or the path of a token array)."""
+
+    name: str
+    identity: str
+    documents: Callable[[], Iterable[Document]] | None
+    token_file: Path | None = None
+
+
+def resolve_text(text: TextLike | None) -> Text:
+    """The held-out text by default, else whatever `read_documents` reads, a token array, or documents in memory."""
+    if text is None:
+        return Text("held-out packages", "bundled:held_out", held_out_documents)
+    if isinstance(text, (str, Path)):
+        path = Path(text)
+        if path.suffix in TOKEN_SUFFIXES:
+            return Text(path.name, text_identity(path), None, path)
+        if not str(text).startswith("hf:") and not path.exists():
+            raise ValueError(f"text: {text} does not exist")
+        return Text(str(text), text_identity(text), lambda: read_documents(text))
+    documents = [one if isinstance(one, Document) else Document(str(at), one) for at, one in enumerate(text)]
+    if not documents:
+        raise ValueError("text: at least one document, got an empty list")
+    return Text("documents in memory", text_identity(documents), lambda: documents)
+
+
+def resolve_models(models: Sequence[ModelLike], device: str, dtype: str | None) -> list[Scorer | LossesFile]:
+    """Scorers and losses files, in the order given; `NAME=FILE.parquet` names a file of losses."""
+    if len(models) < 2:
+        raise ValueError(f"models: at least two, the reference first, got {len(models)}")
+    found: list[Scorer | LossesFile] = []
+    for model in models:
+        name, separator, file = str(model).partition("=")
+        if isinstance(model, str) and separator and file.endswith(".parquet"):
+            found.append(open_losses(name, file))
+        else:
+            found.append(resolve_model(model, device, dtype))
+    names = [one.name for one in found]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"models: names must differ, got {', '.join(repeated)} more than once")
+    return found
+
+
+def resolve_tokenizer(models: Sequence[ModelLike], given: str | Path | Tokenizer | None) -> Tokenizer | None:
+    """The tokenizer all models share, or the given one; None when neither the models nor the caller name one.
+
+    Raises `ValueError` when two models have different tokenizers.
+    """
+    if isinstance(given, Tokenizer):
+        return given
+    if given is not None:
+        return load_tokenizer(given)
+    found: dict[str, tuple[str, Tokenizer]] = {}
+    for model in models:
+        tokenizer = _tokenizer_of(model)
+        if tokenizer is not None:
+            found.setdefault(tokenizer.hash, (str(model), tokenizer))
+    if len(found) > 1:
+        names = " and ".join(name for name, _ in found.values())
+        raise ValueError(f"models: {names} have different tokenizers; their losses per token cannot be compared")
+    return next((tokenizer for _, tokenizer in found.values()), None)
+
+
+def _tokenizer_of(model: ModelLike) -> Tokenizer | None:
+    if not isinstance(model, (str, Path)) or "=" in str(model):
+        return None
+    if str(model) in bundled_names():
+        return bundled_tokenizer()
+    path = Path(model)
+    if path.is_dir() and not any((path / name).exists() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return None
+    return load_tokenizer(model)
+
+
+def resolve_counts(
+    given: str | Path | Counts | None, training_text: TextLike | None, models: Sequence[ModelLike], ngram: int
+) -> tuple[Counts | None, Text | None, str]:
+    """Counts that exist, or the training text to count in, and the identity of either.
+
+    Bundled models bring the complete bigram counts of the text they were trained on.
+    """
+    if given is not None and training_text is not None:
+        raise ValueError("counts: give either counts or training_text, not both")
+    if training_text is not None:
+        text = resolve_text(training_text)
+        return None, text, f"text:{text.identity}"
+    if given is None and ngram == 2 and all(str(model) in bundled_names() for model in models):
+        given = bundled_counts_path()
+    if given is None:
+        return None, None, "none"
+    counts = given if isinstance(given, Counts) else Counts.load(given)
+    if counts.n != ngram:
+        raise ValueError(f"counts: must be of {ngram}-grams, got {counts.n}-grams")
+    mark = hashlib.sha256(counts.keys.tobytes() + counts.counts.tobytes()).hexdigest()
+    return counts, None, f"counts:{mark}"

@@ -1,0 +1,98 @@
+"""A tokenizer with an identity: encoding in batches, the text of each token, and a hash to compare two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A `tokenizers.Tokenizer`, the id that opens a document (None: there is none), and a hash of the vocabulary."""
+
+    backend: Any
+    bos: int | None
+    hash: str
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of ids."""
+        return self.backend.get_vocab_size()
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each text, uint32, without special tokens."""
+        found = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(one.ids, dtype=np.uint32) for one in found]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Text of each token; bytes that are not UTF-8 by themselves (part of a character) come as U+FFFD."""
+        return self.backend.decode_batch([[int(one)] for one in ids], skip_special_tokens=False)
+
+
+def load_tokenizer(source: str | Path) -> Tokenizer:
+    """The tokenizer of a model folder, a `tokenizer.json` file, or (through transformers) a hub name.
+
+    Raises `ValueError` when there is none. `bos` is the beginning-of-text token, or the end-of-text token where models
+    use that one for both, as GPT-2 does.
+    """
+    path = Path(source)
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if file.is_file():
+        return _from_file(file)
+    if path.exists() and not (path.is_dir() and (path / "tokenizer_config.json").exists()):
+        raise ValueError(f"tokenizer: {path} holds no tokenizer.json; name one")
+    return _from_transformers(str(source))
+
+
+def _from_file(file: Path) -> Tokenizer:
+    from tokenizers import Tokenizer as Backend
+
+    try:
+        backend = Backend.from_file(str(file))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ValueError(f"tokenizer: {file} is not a tokenizer.json ({error})") from None
+    backend.no_truncation()
+    backend.no_padding()
+    return _identified(backend, _declared_bos(file.parent))
+
+
+def _declared_bos(folder: Path) -> str | None:
+    """The bos (else eos) token that `tokenizer_config.json` beside the tokenizer names."""
+    file = folder / "tokenizer_config.json"
+    declared = json.loads(file.read_text()) if file.is_file() else {}
+    token = declared.get("bos_token") or declared.get("eos_token")
+    return token["content"] if isinstance(token, dict) else token
+
+
+def _from_transformers(name: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    try:
+        slow_or_fast = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"tokenizer: none found for {name!r} ({str(error).splitlines()[0]})") from None
+    backend = getattr(slow_or_fast, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError(f"tokenizer: {name!r} has no fast tokenizer (tokenizer.json); convert it first")
+    return _identified(backend, slow_or_fast.bos_token or slow_or_fast.eos_token)
+
+
+def _identified(backend: Any, bos_token: str | None) -> Tokenizer:
+    for candidate in (bos_token, "<|endoftext|>", "<s>", "<|begin_of_text|>"):
+        bos = backend.token_to_id(candidate) if candidate else None
+        if bos is not None:
+            break
+    return Tokenizer(backend, bos, hashlib.sha256(_content(backend)).hexdigest())
+
+
+def _content(backend: Any) -> bytes:
+    """What decides the ids: everything in the tokenizer's JSON but its version and post-processing."""
+    whole = json.loads(backend.to_str())
+    kept = {name: whole.get(name) for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
+    return json.dumps(kept, sort_keys=True).encode()

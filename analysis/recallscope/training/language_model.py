@@ -1,0 +1,160 @@
+"""The one loop that trains language models: next-token prediction on windows of a token array, resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recallscope.architectures.folder import save_model
+from recallscope.architectures.model import LanguageModel, ModelConfig, cross_entropy
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a language model is trained.
+
+    Attributes
+    ----------
+    steps, batch : int
+        Optimiser steps, and windows of `context` tokens per step: `steps · batch · context` tokens in all.
+    learning_rate : float
+        Peak; linear warm-up over `warmup` steps, then linear to zero.
+    weight_decay : float
+        On matrices only.
+    seed : int
+        Of the weights and of the order of the windows.
+    compile : bool
+        Compile the model (a C++ compiler is needed on CPU); changes speed only.
+    """
+
+    steps: int
+    batch: int = 8
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
+    warmup: int = 100
+    seed: int = 0
+    compile: bool = True
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError(f"steps, batch: at least 1, got {self.steps} and {self.batch}")
+
+
+def train(
+    model_config: ModelConfig,
+    config: TrainingConfig,
+    tokens: np.ndarray,
+    folder: str | Path,
+    device: str = "cpu",
+    log: Callable[[dict], None] | None = None,
+    checkpoint_every: int = 100,
+) -> LanguageModel:
+    """Train on `tokens` (1-D integers, documents already separated) and write the model into `folder`.
+
+    The folder holds `checkpoint.pt` (weights, optimiser, step; replaced in one rename every `checkpoint_every` steps)
+    and `losses.jsonl` while training, so a killed run goes on where it was when called again with the same
+    configurations; other configurations are refused. Each window is used once per epoch, in an order drawn from the
+    seed and the epoch. Matrix products run in bfloat16, weights and losses in float32.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    windows = (len(tokens) - 1) // model_config.context
+    if windows < config.batch:
+        need = config.batch * model_config.context + 1
+        raise ValueError(f"tokens: one batch needs at least {need} tokens, got {len(tokens)}")
+    torch.manual_seed(config.seed)
+    model = LanguageModel(model_config).to(device)
+    optimizer = _optimizer(model, config)
+    identity = json.dumps({"model": asdict(model_config), "training": asdict(config), "tokens": len(tokens)})
+    first = _resume(folder / "checkpoint.pt", identity, model, optimizer)
+    _cut_log(folder / "losses.jsonl", first)
+    loss_of = torch.compile(cross_entropy) if config.compile else cross_entropy
+    started = time.perf_counter()
+    with open(folder / "losses.jsonl", "a") as losses:
+        for step in range(first, config.steps):
+            ids = _batch(tokens, model_config.context, windows, config, step).to(device)
+            with torch.autocast(device, torch.bfloat16):
+                loss = loss_of(model, ids[:, :-1], ids[:, 1:])
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            _update(optimizer, config.learning_rate * _schedule(step, config))
+            row = {"step": step, "loss": loss.item(), "gradient_norm": norm.item()}
+            losses.write(json.dumps(row) + "\n")
+            losses.flush()
+            if log:
+                done = (step + 1 - first) * ids.shape[0] * model_config.context
+                log(row | {"tokens_per_second": done / (time.perf_counter() - started)})
+            if (step + 1) % checkpoint_every == 0:
+                _checkpoint(folder / "checkpoint.pt", identity, step + 1, model, optimizer)
+    save_model(model, folder)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return model.eval()
+
+
+def _schedule(step: int, config: TrainingConfig) -> float:
+    """Factor on the peak learning rate: linear warm-up, linear to zero at the last step."""
+    return min((step + 1) / max(config.warmup, 1), 1.0) * (1 - step / config.steps)
+
+
+def _optimizer(model: LanguageModel, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW (0.9, 0.95), weight decay on matrices and filters but not on vectors."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+
+
+def _update(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _batch(tokens: np.ndarray, context: int, windows: int, config: TrainingConfig, step: int) -> Tensor:
+    """`[batch, context + 1]` ids: the next windows in the epoch's own random order."""
+    per_epoch = windows // config.batch
+    epoch, index = divmod(step, per_epoch)
+    order = np.random.default_rng([config.seed, epoch]).permutation(windows)
+    chosen = order[index * config.batch : (index + 1) * config.batch]
+    return torch.from_numpy(np.stack([tokens[w * context : (w + 1) * context + 1] for w in chosen]).astype(np.int64))
+
+
+def _checkpoint(path: Path, identity: str, step: int, model: LanguageModel, optimizer: torch.optim.Optimizer) -> None:
+    saved = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(saved, f"{path}.tmp")
+    os.replace(f"{path}.tmp", path)
+
+
+def _resume(path: Path, identity: str, model: LanguageModel, optimizer: torch.optim.Optimizer) -> int:
+    """Restore a checkpoint and return the step to go on with; 0 when there is none."""
+    if not path.exists():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    if saved["identity"] != identity:
+        raise ValueError(f"folder: {path.parent} holds a run of another configuration; choose another folder")
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["step"]
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop the log's lines from `step` on: they were written after the checkpoint that is resumed."""
+    if path.exists():
+        lines = path.read_text().splitlines(keepends=True)[:step]
+        path.with_suffix(".tmp").write_text("".join(lines))
+        os.replace(path.with_suffix(".tmp"), path)
+
+
+def losses(folder: str | Path) -> Iterator[dict]:
+    """The rows of a run's `losses.jsonl`."""
+    with open(Path(folder) / "losses.jsonl") as lines:
+        yield from map(json.loads, lines)
