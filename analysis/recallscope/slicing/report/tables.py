@@ -81,13 +81,13 @@ def _total(model: str, loss: float | None, gap: Row | None) -> list[Cell]:
     perplexity = None if loss is None else 2.718281828459045**loss
     cells = [(model, "t"), (words.number(loss), "n"), (words.number(perplexity, 2), "n")]
     if gap is None:
-        return [*cells, (words.DASH, "n"), ("reference", "i"), ("", "t")]
+        return [*cells, (words.DASH, "n"), ("reference", "i"), ("", "n")]
     limits = words.interval(gap.get("low"), gap.get("high"))
     return [
         *cells,
         (words.number(gap["value"], signed=True), "n"),
         (limits, "i"),
-        ("yes" if gap["significant"] else "no", "t"),
+        ("yes" if gap["significant"] else "no", "n"),
     ]
 
 

@@ -67,11 +67,13 @@ def _better(gap: Mapping[str, Any]) -> str:
 def facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was compared and how: the lines of the page's head. What is unknown is left out."""
     settings, totals = report["settings"], report["totals"]
+    counted = (settings.get("threshold") or {}).get("count") is not None
     lines = [
         ("Models", f"{', '.join(c['model'] for c in report['comparisons'])} against {report['reference']}"),
         ("Text", settings.get("text")),
         ("Size", f"{count(totals['tokens'])} scored tokens in {count(totals['documents'])} documents"),
         ("Window", _window(settings)),
+        ("AR hit", "a token that is both a repeat and rare" if counted else None),
         (
             "Repeat",
             f"the {ngram_word(settings.get('ngram'))} ending at the token occurred before in the visible window",
