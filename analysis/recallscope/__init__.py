@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recallscope.architectures.model import LanguageModel as LanguageModel
     from recallscope.architectures.model import ModelConfig as ModelConfig
-    from recallscope.slicing import plots as plots
     from recallscope.slicing.attribution import attribute as attribute
     from recallscope.slicing.attribution import format_table as format_table
-    from recallscope.slicing.counts import Counts as Counts
     from recallscope.slicing.records import read_records as read_records
+    from recallscope.slicing.report import plots as plots
     from recallscope.slicing.run import slice_text as slice_text
+    from recallscope.slicing.scoring.windows import Windowing as Windowing
     from recallscope.slicing.settings import SliceSettings as SliceSettings
-    from recallscope.slicing.tags import tag as tag
-    from recallscope.slicing.windows import Windowing as Windowing
+    from recallscope.slicing.tagging.counts import Counts as Counts
+    from recallscope.slicing.tagging.tags import tag as tag
 
 _WHERE = {
     "LanguageModel": "recallscope.architectures.model",
@@ -27,12 +27,12 @@ _WHERE = {
     "plots": "recallscope.slicing",
     "attribute": "recallscope.slicing.attribution",
     "format_table": "recallscope.slicing.attribution",
-    "Counts": "recallscope.slicing.counts",
+    "Counts": "recallscope.slicing.tagging.counts",
     "read_records": "recallscope.slicing.records",
     "slice_text": "recallscope.slicing.run",
     "SliceSettings": "recallscope.slicing.settings",
-    "tag": "recallscope.slicing.tags",
-    "Windowing": "recallscope.slicing.windows",
+    "tag": "recallscope.slicing.tagging.tags",
+    "Windowing": "recallscope.slicing.scoring.windows",
 }
 
 
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'recallscope' has no attribute {name!r}; it has {', '.join(sorted(_WHERE))}")
     if name == "plots":
-        return import_module("recallscope.slicing.plots")
+        return import_module("recallscope.slicing.report.plots")
     return getattr(import_module(_WHERE[name]), name)
 
 

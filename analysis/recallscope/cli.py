@@ -65,8 +65,8 @@ def slice_command(
     from recallscope.bundled import bundled_names
     from recallscope.slicing.attribution import attribute, format_table
     from recallscope.slicing.run import slice_text
+    from recallscope.slicing.scoring.windows import Windowing
     from recallscope.slicing.settings import SliceSettings, convention_settings
-    from recallscope.slicing.windows import Windowing
 
     if convention:
         settings = convention_settings(convention, limit, dtype)
@@ -94,7 +94,7 @@ def tag_command(
     as_json: Json = False,
 ) -> None:
     """Repeats in a text, without any model: how often and how far back each token's n-gram was seen."""
-    from recallscope.slicing.tagging_table import tag_text
+    from recallscope.slicing.tagging.table import tag_text
 
     summary = tag_text(text, out, tokenizer, limit)
     for name, value in summary.items():

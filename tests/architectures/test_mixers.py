@@ -6,10 +6,9 @@ import math
 
 import pytest
 import torch
-from tolerances import TOLERANCES
-
 from recallscope.architectures.mixers import MIXERS, Attention, Based, Hyena, SlidingWindow
 from recallscope.architectures.mixers.based import taylor_features
+from tolerances import TOLERANCES
 
 WIDTH = 32
 ARGUMENTS = {
@@ -23,7 +22,11 @@ LENGTHS = (1, 4, 5, 7, 16, 23)
 
 def make(name: str, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return MIXERS[name](WIDTH, **ARGUMENTS[name]).eval()
+    mixer = MIXERS[name](WIDTH, **ARGUMENTS[name]).eval()
+    for key, parameter in mixer.named_parameters():
+        if "norm" in key:  # gains start at one, where a forgotten gain would not show
+            torch.nn.init.uniform_(parameter, 0.5, 2.0)
+    return mixer
 
 
 def inputs(length: int, batch: int = 3) -> torch.Tensor:
@@ -97,6 +100,10 @@ def softmax_reference(mixer: Attention | SlidingWindow, x: torch.Tensor, window:
     """Loop over positions in float64."""
     mixer = mixer.double()
     q, k, v = mixer.qkv(x.double()).unflatten(-1, (3, mixer.heads, -1)).unbind(-3)
+    q, k = (
+        u / (u.square().mean(-1, keepdim=True) + 1e-5).sqrt() * n.weight
+        for u, n in ((q, mixer.q_norm), (k, mixer.k_norm))
+    )
     q, k = rotate_reference(q, mixer.rope_base), rotate_reference(k, mixer.rope_base)
     outputs = []
     for t in range(x.shape[1]):

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "analysis"))
 
-from recallscope.slicing.atoms import atoms
 from recallscope.slicing.attribution import attribute, report
+from recallscope.slicing.attribution.atoms import atoms
 
 
 def records(rows: int, length: int, seed: int = 0) -> pa.Table:

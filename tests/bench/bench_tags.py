@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "analysis"))
-from recallscope.slicing.counts import count_all, count_targeted, queries
-from recallscope.slicing.tags import longest_match, repeat_distance, tag
+from recallscope.slicing.tagging.counts import count_all, count_targeted, queries
+from recallscope.slicing.tagging.tags import longest_match, repeat_distance, tag
 
 Shard = tuple[Any, Any]
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "analysis"))
 
-from recallscope.slicing.statistics import Interval, bootstrap, delta_method, fieller, jackknife
+from recallscope.slicing.attribution.statistics import Interval, bootstrap, delta_method, fieller, jackknife
 
 TRUE_SHARE = 10 / 13
 AR_RATE = 0.07  # share of tokens in the AR slice

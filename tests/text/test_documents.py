@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from recallscope.text import Document, digest, load_tokenizer, read_documents, read_token_array, tokenize
 from recallscope.text.shards import make_shard
 

@@ -1,4 +1,4 @@
-"""One language model for every mixer: embedding, pre-norm blocks of mixer and SwiGLU, tied head."""
+"""One language model for every mixer: embedding, pre-norm blocks of mixer and SwiGLU, head."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -86,7 +85,7 @@ class Block(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Causal language model over any stack of mixers; embedding and head share their weights."""
+    """Causal language model over any stack of mixers; embedding and head have weights of their own."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -94,26 +93,35 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in config.layers)
         self.norm = nn.RMSNorm(config.width, eps=1e-5)
+        self.head = nn.Linear(config.width, config.vocabulary, bias=False)
         self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights of deviation 1/√fan_in; the last product of each residual branch divided by √(2 layers)."""
+        """Normal weights of deviation 1/√fan_in; zeros in the head and in the last product of each residual branch.
+
+        So the residual stream starts as the embedding alone, the loss at ln(vocabulary). With branches that start at
+        full size, attention had not learned to copy after 11 M tokens (see LOG.md).
+        """
         for name, parameter in self.named_parameters():
-            if parameter.ndim == 2 and "filter" not in name:
-                branch_end = name.endswith(("mixer.out.weight", "ffn.down.weight"))
-                scale = (2 * len(self.blocks)) ** -0.5 if branch_end else 1.0
-                nn.init.normal_(parameter, std=scale * parameter.shape[1] ** -0.5)
+            if name.endswith(("mixer.out.weight", "ffn.down.weight", "head.weight")):
+                nn.init.zeros_(parameter)
+            elif parameter.ndim == 2 and "filter" not in name:
+                nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """Embeddings times √D: of unit size, and yet learned as fast as weights of size 1/√D."""
+        return self.embedding(ids) * self.config.width**0.5
 
     def hidden(self, ids: Tensor) -> Tensor:
         """`[B, T] -> [B, T, D]`: what the head reads."""
-        x = self.embedding(ids)
+        x = self._embed(ids)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
 
     def forward(self, ids: Tensor) -> Tensor:
         """`[B, T] -> logits [B, T, vocabulary]`."""
-        return F.linear(self.hidden(ids), self.embedding.weight)
+        return self.head(self.hidden(ids))
 
     def init_state(self, batch: int) -> list[tuple[Tensor, ...]]:
         """State of every layer before the first token."""
@@ -121,18 +129,18 @@ class LanguageModel(nn.Module):
 
     def step(self, ids: Tensor, states: list[tuple[Tensor, ...]]) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """One token per sequence: `[B]` and the states to logits `[B, vocabulary]` and the new states."""
-        x, after = self.embedding(ids), []
+        x, after = self._embed(ids), []
         for block, state in zip(self.blocks, states, strict=True):
             x, state = block.step(x, state)  # type: ignore[operator]
             after.append(state)
-        return F.linear(self.norm(x), self.embedding.weight), after
+        return self.head(self.norm(x)), after
 
     def state_elements(self, t: int) -> int:
         """Elements that survive between two decoding steps after `t` tokens, per sequence, over all layers."""
         return sum(block.mixer.state_elements(t) for block in self.blocks)  # type: ignore[union-attr, operator]
 
     def parameters_count(self) -> int:
-        """Number of parameters, the shared embedding counted once."""
+        """Number of parameters, embedding and head included."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 

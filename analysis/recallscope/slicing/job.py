@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from recallscope.slicing.counts import Counts, count_targeted, ngram_keys, queries
-from recallscope.slicing.losses_file import LossesFile
 from recallscope.slicing.records import TAG_COLUMNS, write_records
-from recallscope.slicing.scoring import Scorer, check_finite, score_shard
+from recallscope.slicing.scoring.losses_file import LossesFile
+from recallscope.slicing.scoring.score import Scorer, check_finite, score_shard
+from recallscope.slicing.scoring.windows import cut_windows, visible_context
 from recallscope.slicing.settings import SliceSettings
-from recallscope.slicing.tags import tag
-from recallscope.slicing.windows import cut_windows, visible_context
+from recallscope.slicing.tagging.counts import Counts, count_targeted, ngram_keys, queries
+from recallscope.slicing.tagging.tags import tag
 from recallscope.text import Document, Shard, Tokenizer, tokenize
 from recallscope.text.shards import read_token_array
 

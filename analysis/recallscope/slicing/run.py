@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from recallscope.slicing import job as steps
-from recallscope.slicing.atoms import atoms, write_atoms
-from recallscope.slicing.counts import Counts
+from recallscope.slicing.attribution.atoms import atoms, write_atoms
+from recallscope.slicing.attribution.summary import report
+from recallscope.slicing.attribution.thresholds import threshold_count
 from recallscope.slicing.job import Job
-from recallscope.slicing.losses_file import LossesFile
 from recallscope.slicing.progress import progress_bar
 from recallscope.slicing.records import Records, read_records
 from recallscope.slicing.report import write_report
-from recallscope.slicing.scoring import Scorer
+from recallscope.slicing.report.views import document_views
+from recallscope.slicing.scoring.losses_file import LossesFile
+from recallscope.slicing.scoring.score import Scorer
 from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of
 from recallscope.slicing.sources import (
     ModelLike,
@@ -29,9 +31,7 @@ from recallscope.slicing.sources import (
     resolve_text,
     resolve_tokenizer,
 )
-from recallscope.slicing.summary import report
-from recallscope.slicing.thresholds import threshold_count
-from recallscope.slicing.views import document_views
+from recallscope.slicing.tagging.counts import Counts
 from recallscope.text import Tokenizer, tokenize
 
 OUTPUTS = ("records.parquet", "atoms.parquet", "report.json", "report.html")

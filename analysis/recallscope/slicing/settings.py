@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recallscope.slicing.thresholds import CONVENTIONS, ZOOLOGY
-from recallscope.slicing.windows import Windowing
+from recallscope.slicing.attribution.thresholds import CONVENTIONS, ZOOLOGY
+from recallscope.slicing.scoring.windows import Windowing
 from recallscope.text import Document
 
 MANIFEST = "manifest.json"

@@ -13,11 +13,11 @@ from recallscope.bundled import (
     bundled_tokenizer,
     held_out_documents,
 )
-from recallscope.slicing.counts import Counts
-from recallscope.slicing.losses_file import LossesFile, open_losses
-from recallscope.slicing.models import resolve_model
-from recallscope.slicing.scoring import Scorer
+from recallscope.slicing.scoring.losses_file import LossesFile, open_losses
+from recallscope.slicing.scoring.models import resolve_model
+from recallscope.slicing.scoring.score import Scorer
 from recallscope.slicing.settings import text_identity
+from recallscope.slicing.tagging.counts import Counts
 from recallscope.text import Document, Tokenizer, load_tokenizer, read_documents
 
 TOKEN_SUFFIXES = (".npy", ".bin")

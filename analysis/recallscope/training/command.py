@@ -50,7 +50,11 @@ def train_language_model(
     source = documents(TRAINING_PACKAGES) if text is None else read_documents(text)
     array = cached_tokens(source, chosen, tokens, out)
     config = TrainingConfig(
-        steps=max(tokens // (batch * shape.context), 1), batch=batch, learning_rate=learning_rate, seed=seed, compile=compile
+        steps=max(tokens // (batch * shape.context), 1),
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        compile=compile,
     )
     started = time.perf_counter()
     trained = train(shape, config, array, out, device, log=_printer(config.steps, echo))

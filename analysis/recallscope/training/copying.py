@@ -9,7 +9,9 @@ from torch.nn import functional as F
 from recallscope.architectures.model import LanguageModel
 
 
-def copy_losses(model: LanguageModel, length: int, sequences: int = 32, seed: int = 0, bos: int = 0) -> dict[str, float]:
+def copy_losses(
+    model: LanguageModel, length: int, sequences: int = 32, seed: int = 0, bos: int = 0
+) -> dict[str, float]:
     """Mean loss in nats per token on both copies of random sequences `bos, x_1 ... x_length, x_1 ... x_length`.
 
     Tokens are drawn uniformly from the vocabulary without `bos`, so only recall lowers the loss of the second copy: a

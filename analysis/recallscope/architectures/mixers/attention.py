@@ -10,9 +10,10 @@ from recallscope.architectures.mixers._rotary import rotate
 
 
 class Attention(nn.Module):
-    """Causal multi-head softmax attention with RoPE (Vaswani et al. 2017; Su et al. 2021).
+    """Causal multi-head softmax attention with RoPE and QK-norm (Vaswani et al. 2017; Su et al. 2021; Henry et al. 2020).
 
-    `o_t = Σ_{i ≤ t} softmax_i(q_t · k_i / √K) v_i`, with q and k rotated by their positions.
+    `o_t = Σ_{i ≤ t} softmax_i(q_t · k_i / √K) v_i`, with q and k normalised per head (RMSNorm with a learned gain, which
+    sets how sharp attention can be) and rotated by their positions.
 
     Parameters
     ----------
@@ -32,11 +33,14 @@ class Attention(nn.Module):
             raise ValueError(f"heads: width / heads must be an even integer, got width {width} and heads {heads}")
         self.heads, self.rope_base = heads, rope_base
         self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_norm = nn.RMSNorm(width // heads, eps=1e-5)
+        self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
         self.out = nn.Linear(width, width, bias=False)
 
     def _project(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated q, k and plain v, each `[B, T, H, K]`, for positions `start, start + 1, ...`."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        q, k = self.q_norm(q), self.k_norm(k)
         positions = torch.arange(start, start + x.shape[1], device=x.device)
         return rotate(q, positions, self.rope_base), rotate(k, positions, self.rope_base), v
 

@@ -10,7 +10,7 @@ from recallscope.architectures.mixers._rotary import rotate
 
 
 class SlidingWindow(nn.Module):
-    """Causal softmax attention over the last `window` tokens, the current one among them, with RoPE.
+    """Causal softmax attention over the last `window` tokens, the current one among them, with RoPE and QK-norm.
 
     The visible set at t is `{i : t - window < i ≤ t}` (Beltagy et al. 2020). `forward` works on blocks of `window`
     queries against two blocks of keys, so its cost is linear in T.
@@ -37,10 +37,13 @@ class SlidingWindow(nn.Module):
             raise ValueError(f"window: at least 1 token, got {window}")
         self.heads, self.window, self.rope_base = heads, window, rope_base
         self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_norm = nn.RMSNorm(width // heads, eps=1e-5)
+        self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
         self.out = nn.Linear(width, width, bias=False)
 
     def _project(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        q, k = self.q_norm(q), self.k_norm(k)
         positions = torch.arange(start, start + x.shape[1], device=x.device)
         return rotate(q, positions, self.rope_base), rotate(k, positions, self.rope_base), v
 

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from recallscope import look
-from recallscope.slicing import plots
+from recallscope.slicing.report import plots
 
 Report = Mapping[str, Any]
 

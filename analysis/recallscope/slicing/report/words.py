@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recallscope.slicing._traces import ngram_word
+from recallscope.slicing.report._traces import ngram_word
 
 MINUS, DASH = "−", "–"
 

@@ -1,0 +1,93 @@
+"""Documents for the token view of the report: which ones, and what each token shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from recallscope.slicing.attribution.atoms import metadata_of
+from recallscope.slicing.records import Records
+from recallscope.slicing.tagging.tags import visible
+from recallscope.text import Tokenizer
+
+VIEW_TOKENS = 40_000  # in all documents of the page
+LONGEST = 4_000  # of one document; the rest of it is not shown
+
+
+def document_views(
+    records: Records, atoms: pa.Table, names: Sequence[str], ids: Sequence[str], tokenizer: Tokenizer | None
+) -> list[dict[str, Any]]:
+    """The documents with the largest loss difference on AR hits per token, until 40,000 tokens are reached.
+
+    Each is `{"id", "text_pieces", "losses", "distance", "slice", "count"}`, cut to its first 4,000 tokens. Tokens that
+    were not scored (the first of a document without BOS) are left out. `names` are the slices of the recall partition. Without a tokenizer a token shows as its id.
+    """
+    chosen = _chosen(atoms, records.models)
+    columns = ["document", "token", "context", f"distance_{records.metadata['ngram']}", "count"]
+    columns += [f"loss_{model}" for model in records.models]
+    threshold = _threshold(atoms)
+    table = records.documents(chosen, columns)
+    documents = table["document"].to_numpy()
+    views = []
+    for document in chosen:
+        rows = table.filter(pa.array(documents == document)).slice(0, LONGEST)
+        views.append(_view(rows, ids[document], records, names, threshold, tokenizer))
+    return views
+
+
+def _chosen(atoms: pa.Table, models: list[str]) -> list[int]:
+    """Document numbers, those first whose AR hits (repeats, where counts are unknown) cost the other models most."""
+    document = atoms["document"].to_numpy()
+    hits = (atoms["distance_bin"].to_numpy() > 0) & (atoms["rare"].to_numpy() != 0)
+    reference, *others = (atoms[f"loss_{model}"].to_numpy() for model in models)
+    excess = np.where(hits, sum(others) / len(others) - reference, 0.0)
+    size = int(document.max()) + 1
+    tokens = np.bincount(document, atoms["tokens"].to_numpy(), size)
+    # Short documents would win by chance alone: 500 tokens are added to each.
+    order = np.argsort(-np.bincount(document, excess, size) / (tokens + 500), kind="stable")
+    order = order[tokens[order] > 0]
+    shown = np.minimum(tokens[order], LONGEST)
+    return order[np.cumsum(shown) - shown < VIEW_TOKENS - LONGEST].tolist()
+
+
+def _threshold(atoms: pa.Table) -> int | None:
+    return metadata_of(atoms.schema)["threshold"]["count"]
+
+
+def _view(
+    rows: pa.Table,
+    name: str,
+    records: Records,
+    names: Sequence[str],
+    threshold: int | None,
+    tokenizer: Tokenizer | None,
+) -> dict[str, Any]:
+    ngram = records.metadata["ngram"]
+    distance = rows[f"distance_{ngram}"].to_numpy()
+    distance = np.where(visible(distance, rows["context"].to_numpy(), ngram), distance, 0)
+    tokens = rows["token"].to_pylist()
+    return {
+        "id": name,
+        "text_pieces": tokenizer.pieces(tokens) if tokenizer else [f"{token} " for token in tokens],
+        "losses": {model: rows[f"loss_{model}"].to_pylist() for model in records.models},
+        "distance": distance.tolist(),
+        "slice": _slices(distance > 0, rows["count"].to_pylist(), names, threshold),
+        "count": rows["count"].to_pylist(),
+    }
+
+
+def _slices(repeat: np.ndarray, counts: list[int | None], names: Sequence[str], threshold: int | None) -> list[int]:
+    """Index of each token's slice in the recall partition (see `slices.by_recall`)."""
+    index = {name: at for at, name in enumerate(names)}
+
+    def name_of(repeated: bool, count: int | None) -> str:
+        if count is None or threshold is None:
+            return "repeat" if repeated else "new"
+        if count <= threshold:
+            return "AR hit" if repeated else "new, rare"
+        return "repeat, frequent" if repeated else "new, frequent"
+
+    return [index.get(name_of(bool(r), c), -1) for r, c in zip(repeat, counts, strict=True)]
