@@ -33,7 +33,7 @@ def slice_command(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Two or more, the reference first: bundled names, folders, hub names, NAME=losses.parquet [default: all bundled models]."
+            help="At least 2, reference first: bundled names, folders, hub names, NAME=FILE.parquet [default: all bundled]."
         ),
     ] = None,
     text: Text = None,

@@ -7,11 +7,10 @@ import math
 
 import pytest
 import torch
-from tolerances import TOLERANCES
-
 from recallscope.architectures.folder import load_model, save_model
 from recallscope.architectures.model import LanguageModel, ModelConfig, cross_entropy
 from recallscope.training.shapes import SHAPES
+from tolerances import TOLERANCES
 
 LAYERS = (
     {"mixer": "attention", "heads": 2},
@@ -91,18 +90,18 @@ def test_folder_round_trip(tmp_path):
 
 
 def test_bad_folders(tmp_path):
-    with pytest.raises(ValueError, match="config.json is missing"):
+    with pytest.raises(ValueError, match=r"config\.json is missing"):
         load_model(tmp_path)
     (tmp_path / "config.json").write_text(CONFIG.to_json())
-    with pytest.raises(ValueError, match="model.safetensors is missing"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is missing"):
         load_model(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(ValueError, match="model.safetensors is broken"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is broken"):
         load_model(tmp_path)
     save_model(make(), tmp_path)
     other = json.loads(CONFIG.to_json()) | {"width": 32}
     (tmp_path / "config.json").write_text(json.dumps(other))
-    with pytest.raises(ValueError, match="do not fit its config.json"):
+    with pytest.raises(ValueError, match=r"do not fit its config\.json"):
         load_model(tmp_path)
     (tmp_path / "config.json").write_text('{"width": 3}')
     with pytest.raises(ValueError, match="not a recallscope model shape"):

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from recallscope.architectures.folder import load_model
 from recallscope.architectures.model import LanguageModel, ModelConfig
 from recallscope.training.copying import copy_losses

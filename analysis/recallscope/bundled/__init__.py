@@ -1,4 +1,4 @@
-"""What every installation carries: reference models, their tokenizer, counts of their training text, and held-out text."""
+"""What every installation carries: reference models, tokenizer, counts of their training text, held-out text."""
 
 from recallscope.bundled.corpus import HELD_OUT_PACKAGES as HELD_OUT_PACKAGES
 from recallscope.bundled.corpus import TRAINING_PACKAGES as TRAINING_PACKAGES

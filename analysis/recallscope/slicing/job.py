@@ -50,7 +50,7 @@ class Job:
 
 
 def tokenize_and_tag(job: Job, source: Iterable[Document] | Path, tokenizer: Tokenizer | None, advance: Advance) -> int:
-    """Write every shard of the text with its tags; goes on after the last finished one. Returns the number of shards."""
+    """Write every shard of the text with its tags, after the last finished one; returns the number of shards."""
     done = job.work / "tokens.json"
     if done.exists():
         return json.loads(done.read_text())["shards"]
@@ -74,7 +74,7 @@ def tokenize_and_tag(job: Job, source: Iterable[Document] | Path, tokenizer: Tok
 def _shards_after(
     job: Job, source: Iterable[Document] | Path, tokenizer: Tokenizer | None, first: int
 ) -> Iterator[Shard]:
-    """Shards of the documents from number `first` on, up to the limit; document numbers count from the corpus's start."""
+    """Shards of the documents from number `first` on, up to the limit; numbers count from the corpus's start."""
     limit, size = job.settings.limit, job.settings.shard_tokens
     if isinstance(source, Path):
         for shard in read_token_array(source, job.bos, size):

@@ -79,11 +79,10 @@ def write_records(
     temporary = path.with_name(path.name + ".tmp")
     losses = [f"loss_{model}" for model in models]
     encoding = {name: "BYTE_STREAM_SPLIT" for name in losses}
-    dictionary = [name for name in schema.names if name not in losses]
+    dictionary: Any = [name for name in schema.names if name not in losses]
     rows = 0
-    with pq.ParquetWriter(
-        temporary, schema, compression="zstd", use_dictionary=dictionary, column_encoding=encoding
-    ) as writer:  # type: ignore[arg-type]
+    options = {"compression": "zstd", "use_dictionary": dictionary, "column_encoding": encoding}
+    with pq.ParquetWriter(temporary, schema, **options) as writer:
         for columns in shards:
             arrays = [_array(columns[one.name], one) for one in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,14 +58,14 @@ def slice_text(
     Parameters
     ----------
     models : sequence
-        The reference first. Each a bundled name, a model folder, a hub name, a callable `ids [B, T + 1] -> nll [B, T]`, or
-        `NAME=FILE.parquet` for losses computed elsewhere.
+        The reference first. Each a bundled name, a model folder, a hub name, a callable
+        `ids [B, T + 1] -> nll [B, T]`, or `NAME=FILE.parquet` for losses computed elsewhere.
     text : path, `hf:NAME`, documents or strings, optional
-        What to score (see `recallscope.text.read_documents`; also `.npy` and `.bin` token arrays). Default: the held-out
-        packages of the installation.
+        What to score (see `recallscope.text.read_documents`; also `.npy` and `.bin` token arrays). Default: the
+        held-out packages of the installation.
     out : path, optional
-        Folder for `records.parquet`, `atoms.parquet`, `report.json` and `report.html`. A run that was interrupted goes on
-        where it was when called again; a finished one is read. Default: a temporary folder, gone with the result.
+        Folder for `records.parquet`, `atoms.parquet`, `report.json` and `report.html`. A run that was interrupted goes
+        on where it was when called again; a finished one is read. Default: a temporary folder, gone with the result.
     tokenizer : path or Tokenizer, optional
         Default: the models' own, which must be the same.
     counts, training_text : optional
@@ -110,8 +112,8 @@ def slice_text(
     )
     keep = None
     if out is None:
-        keep = tempfile.TemporaryDirectory(prefix="recallscope-")
-        out = keep.name
+        keep = _TemporaryFolder()
+        out = keep.path
     out = Path(out)
     claim_folder(out, manifest)
     if not all((out / name).exists() for name in OUTPUTS):
@@ -119,6 +121,14 @@ def slice_text(
             out, settings, found, source, shared, given, training, vocabulary, show_progress, log or (lambda line: None)
         )
     return replace(read_records(out), keep=keep)
+
+
+class _TemporaryFolder:
+    """A folder that goes, without a word, with the last reference to it."""
+
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="recallscope-")
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def _vocabulary(models: Sequence[Scorer | LossesFile], tokenizer: Tokenizer | None) -> int:

@@ -28,8 +28,8 @@ class SliceSettings:
     ngram : int
         Length of the n-grams whose repeats are recall: 2 to 4.
     per_million : float
-        Headline threshold: an n-gram is rare if it occurs at most this often per million training tokens. The default is
-        Zoology's 1,250 in 10 billion.
+        Headline threshold: an n-gram is rare if it occurs at most this often per million training tokens. The default
+        is Zoology's 1,250 in 10 billion.
     inclusive : bool
         Whether that rate itself still counts as rare.
     scored : {"all", "last half"}

@@ -31,16 +31,16 @@ def read_documents(source: str | Path) -> Iterator[Document]:
     Parameters
     ----------
     source : str or Path
-        A text file (one document); `.jsonl`, `.jsonl.gz`, `.jsonl.zst` with `text` and, if there, `id` fields; `.parquet`
-        with the same columns; a folder (every text, JSON-lines and Parquet file below it, sorted by path, hidden ones
-        left out); or `hf:NAME`, a data set of the Hugging Face hub (its `train` split, or `hf:NAME:SPLIT`; needs
-        the `datasets` package and the network).
+        A text file (one document); `.jsonl`, `.jsonl.gz`, `.jsonl.zst` with `text` and, if there, `id` fields;
+        `.parquet` with the same columns; a folder (every text, JSON-lines and Parquet file below it, sorted by path,
+        hidden ones left out); or `hf:NAME`, a data set of the Hugging Face hub (its `train` split, or `hf:NAME:SPLIT`;
+        needs the `datasets` package and the network).
 
     Raises
     ------
     ValueError
-        Nothing there, nothing readable in the folder, a text that is not UTF-8, a line or column that is missing: naming
-        the file and the place.
+        Nothing there, nothing readable in the folder, a text that is not UTF-8, a line or column that is missing:
+        naming the file and the place.
     """
     if str(source).startswith("hf:"):
         yield from _hub_documents(str(source)[3:])

@@ -66,7 +66,7 @@ def make_shard(first: int, ids: list[str], parts: list[np.ndarray]) -> Shard:
 
 
 def read_token_array(path: str | Path, eos: int | None, size: int = SHARD_TOKENS) -> Iterator[Shard]:
-    """Shards of a token file: `.npy` (1-D integers) or `.bin` (uint16, as nanoGPT writes it), read through a memory map.
+    """Shards of a token file: `.npy` (1-D integers) or `.bin` (uint16, as nanoGPT writes it), memory-mapped.
 
     Documents end after each `eos` token, which stays their last token; without `eos` the file is one document.
     """

@@ -28,7 +28,7 @@ class TrainingConfig:
     learning_rate : float
         Peak; linear warm-up over `warmup` steps, then linear to zero.
     weight_decay : float
-        On matrices only.
+        On the matrices of the blocks.
     seed : int
         Of the weights and of the order of the windows.
     compile : bool
@@ -36,10 +36,10 @@ class TrainingConfig:
     """
 
     steps: int
-    batch: int = 8
-    learning_rate: float = 3e-3
+    batch: int = 2
+    learning_rate: float = 2e-3
     weight_decay: float = 0.1
-    warmup: int = 100
+    warmup: int = 200
     seed: int = 0
     compile: bool = True
 
@@ -72,9 +72,9 @@ def train(
         raise ValueError(f"tokens: one batch needs at least {need} tokens, got {len(tokens)}")
     torch.manual_seed(config.seed)
     model = LanguageModel(model_config).to(device)
-    optimizer = _optimizer(model, config)
+    optimizers = _optimizers(model, config)
     identity = json.dumps({"model": asdict(model_config), "training": asdict(config), "tokens": len(tokens)})
-    first = _resume(folder / "checkpoint.pt", identity, model, optimizer)
+    first = _resume(folder / "checkpoint.pt", identity, model, optimizers)
     _cut_log(folder / "losses.jsonl", first)
     loss_of = torch.compile(cross_entropy) if config.compile else cross_entropy
     started = time.perf_counter()
@@ -85,7 +85,7 @@ def train(
                 loss = loss_of(model, ids[:, :-1], ids[:, 1:])
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            _update(optimizer, config.learning_rate * _schedule(step, config))
+            _update(optimizers, config.learning_rate * _schedule(step, config))
             row = {"step": step, "loss": loss.item(), "gradient_norm": norm.item()}
             losses.write(json.dumps(row) + "\n")
             losses.flush()
@@ -93,7 +93,7 @@ def train(
                 done = (step + 1 - first) * ids.shape[0] * model_config.context
                 log(row | {"tokens_per_second": done / (time.perf_counter() - started)})
             if (step + 1) % checkpoint_every == 0:
-                _checkpoint(folder / "checkpoint.pt", identity, step + 1, model, optimizer)
+                _checkpoint(folder / "checkpoint.pt", identity, step + 1, model, optimizers)
     save_model(model, folder)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     return model.eval()
@@ -104,19 +104,32 @@ def _schedule(step: int, config: TrainingConfig) -> float:
     return min((step + 1) / max(config.warmup, 1), 1.0) * (1 - step / config.steps)
 
 
-def _optimizer(model: LanguageModel, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW (0.9, 0.95), weight decay on matrices and filters but not on vectors."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+def _optimizers(model: LanguageModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices of the blocks, at AdamW's update size; AdamW for everything else.
+
+    At 1.5 M tokens Muon's loss was 1.0 nat below AdamW's at the same learning rate (see LOG.md).
+    """
+    named = list(model.named_parameters())
+    hidden = {name for name, p in named if p.ndim == 2 and name.startswith("blocks.")}
+    rest = [p for name, p in named if name not in hidden]
+    rate = config.learning_rate
+    return [
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.Muon(
+            [p for name, p in named if name in hidden],
+            lr=rate,
+            weight_decay=config.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+    ]
 
 
-def _update(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad()
+def _update(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def _batch(tokens: np.ndarray, context: int, windows: int, config: TrainingConfig, step: int) -> Tensor:
@@ -128,13 +141,16 @@ def _batch(tokens: np.ndarray, context: int, windows: int, config: TrainingConfi
     return torch.from_numpy(np.stack([tokens[w * context : (w + 1) * context + 1] for w in chosen]).astype(np.int64))
 
 
-def _checkpoint(path: Path, identity: str, step: int, model: LanguageModel, optimizer: torch.optim.Optimizer) -> None:
-    saved = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+def _checkpoint(
+    path: Path, identity: str, step: int, model: LanguageModel, optimizers: list[torch.optim.Optimizer]
+) -> None:
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    saved = {"identity": identity, "step": step, "model": model.state_dict(), "optimizers": states}
     torch.save(saved, f"{path}.tmp")
     os.replace(f"{path}.tmp", path)
 
 
-def _resume(path: Path, identity: str, model: LanguageModel, optimizer: torch.optim.Optimizer) -> int:
+def _resume(path: Path, identity: str, model: LanguageModel, optimizers: list[torch.optim.Optimizer]) -> int:
     """Restore a checkpoint and return the step to go on with; 0 when there is none."""
     if not path.exists():
         return 0
@@ -142,7 +158,8 @@ def _resume(path: Path, identity: str, model: LanguageModel, optimizer: torch.op
     if saved["identity"] != identity:
         raise ValueError(f"folder: {path.parent} holds a run of another configuration; choose another folder")
     model.load_state_dict(saved["model"])
-    optimizer.load_state_dict(saved["optimizer"])
+    for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
     return saved["step"]
 
 

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recallscope.architectures.mixers._rotary import rotate
+from recallscope.architectures.mixers._projection import project
 
 
 class Attention(nn.Module):
-    """Causal multi-head softmax attention with RoPE and QK-norm (Vaswani et al. 2017; Su et al. 2021; Henry et al. 2020).
+    """Causal multi-head softmax attention with RoPE and QK-norm.
 
-    `o_t = Σ_{i ≤ t} softmax_i(q_t · k_i / √K) v_i`, with q and k normalised per head (RMSNorm with a learned gain, which
-    sets how sharp attention can be) and rotated by their positions.
+    `o_t = Σ_{i ≤ t} softmax_i(q_t · k_i / √K) v_i` (Vaswani et al. 2017), with q and k normalised per head (Henry et
+    al. 2020; RMSNorm with a learned gain, which sets how sharp attention can be) and rotated by position (Su et al.
+    2021).
 
     Parameters
     ----------
@@ -37,12 +38,8 @@ class Attention(nn.Module):
         self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
         self.out = nn.Linear(width, width, bias=False)
 
-    def _project(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated q, k and plain v, each `[B, T, H, K]`, for positions `start, start + 1, ...`."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        q, k = self.q_norm(q), self.k_norm(k)
-        positions = torch.arange(start, start + x.shape[1], device=x.device)
-        return rotate(q, positions, self.rope_base), rotate(k, positions, self.rope_base), v
+    def _project(self, x: Tensor, start: int) -> list[Tensor]:
+        return project(x, self.qkv, self.q_norm, self.k_norm, start, self.rope_base)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, T, D] -> [B, T, D]`, all positions at once."""

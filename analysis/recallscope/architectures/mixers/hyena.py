@@ -87,14 +87,14 @@ def _causal_convolution(x: Tensor, taps: Tensor) -> Tensor:
 
 
 def _positional_features(length: int, bands: int) -> Tensor:
-    """Distance, and sines and cosines of `bands` frequencies spread from one to `length`/2 periods; `[length, 2·bands+1]`."""
+    """`[length, 2·bands+1]`: distance, and sines and cosines of `bands` frequencies from one to `length`/2 periods."""
     distance = torch.linspace(0, 1, length)[:, None]
     frequency = 2 * math.pi * torch.logspace(0, math.log10(max(length / 2, 1.0)), bands)
     return torch.cat([distance, torch.sin(distance * frequency), torch.cos(distance * frequency)], 1)
 
 
 def _decay_window(length: int, width: int) -> Tensor:
-    """Exponential windows `[D, length]` whose time constants spread from 2 tokens to the whole length over the channels.
+    """Exponential windows `[D, length]`, their time constants spread from 2 tokens to the whole length over channels.
 
     Scaled to unit energy so that the sum over a window does not grow with its length.
     """

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recallscope.architectures.mixers._rotary import rotate
+from recallscope.architectures.mixers._projection import project
 
 
 class SlidingWindow(nn.Module):
@@ -41,11 +41,8 @@ class SlidingWindow(nn.Module):
         self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
         self.out = nn.Linear(width, width, bias=False)
 
-    def _project(self, x: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        q, k = self.q_norm(q), self.k_norm(k)
-        positions = torch.arange(start, start + x.shape[1], device=x.device)
-        return rotate(q, positions, self.rope_base), rotate(k, positions, self.rope_base), v
+    def _project(self, x: Tensor, start: int) -> list[Tensor]:
+        return project(x, self.qkv, self.q_norm, self.k_norm, start, self.rope_base)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, T, D] -> [B, T, D]`, all positions at once."""

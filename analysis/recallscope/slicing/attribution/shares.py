@@ -137,9 +137,11 @@ def notes_of(panel: Panel, gap: Gap, settings: Settings) -> list[str]:
     if gap.value == 0.0:
         notes.append(f"{gap.model}: the gap to {gap.reference} is exactly 0; shares are not defined.")
     elif gap.significant is False:
+        assert gap.low is not None and gap.high is not None
+        why = "is not significant" if gap.low <= 0 <= gap.high else "is summed over too few documents of unequal length"
         notes.append(
             f"{gap.model}: the gap to {gap.reference} ({gap.value:+.4f} nats, {settings.level:.0%} interval "
-            f"{gap.low:+.4f} to {gap.high:+.4f}) is not significant; shares are refused."
+            f"{gap.low:+.4f} to {gap.high:+.4f}) {why}; shares are refused."
         )
     if gap.significant is None and gap.value != 0.0:
         notes.append(

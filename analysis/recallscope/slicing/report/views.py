@@ -23,7 +23,8 @@ def document_views(
     """The documents with the largest loss difference on AR hits per token, until 40,000 tokens are reached.
 
     Each is `{"id", "text_pieces", "losses", "distance", "slice", "count"}`, cut to its first 4,000 tokens. Tokens that
-    were not scored (the first of a document without BOS) are left out. `names` are the slices of the recall partition. Without a tokenizer a token shows as its id.
+    were not scored (the first of a document without BOS) are left out. `names` are the slices of the recall partition.
+    Without a tokenizer a token shows as its id.
     """
     chosen = _chosen(atoms, records.models)
     columns = ["document", "token", "context", f"distance_{records.metadata['ngram']}", "count"]

@@ -16,8 +16,8 @@ from recallscope.text import Shard
 class LossesFile:
     """Losses of one model in a Parquet file.
 
-    Needs integer columns `document` (index in the corpus) and `position` (token index in the document) and the losses in
-    nats in `loss` or `loss_<name>`; with a column `token`, the token ids are checked too.
+    Needs integer columns `document` (index in the corpus) and `position` (token index in the document) and the losses
+    in nats in `loss` or `loss_<name>`; with a column `token`, the token ids are checked too.
     """
 
     name: str

@@ -131,7 +131,7 @@ def transformers_score(name: str, device: str, dtype: str | None) -> Score:
     # Local folders never ask the network; remote code never runs.
     local = os.path.isdir(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or "auto", local_files_only=local)
+        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or "auto", local_files_only=local)
     except (OSError, ValueError) as error:
         raise ValueError(f"model: {name} cannot be loaded ({str(error).splitlines()[0]})") from None
     model = model.to(device).eval()

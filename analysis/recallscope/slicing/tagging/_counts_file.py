@@ -47,7 +47,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array, Array]:
     import pyarrow.parquet as pq
 
     if not Path(path).exists():
-        raise FileNotFoundError(f"no such count table: {path}")
+        raise ValueError(f"counts: {path} does not exist")
     try:
         table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
         described = json.loads((table.schema.metadata or {}).get(b"recallscope", b"{}"))
