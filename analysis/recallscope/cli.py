@@ -33,7 +33,7 @@ def slice_command(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="At least 2, reference first: bundled names, folders, hub names, NAME=FILE.parquet [default: all bundled]."
+            help="At least 2, reference first: bundled names, folders, hub names, NAME=FILE.parquet [default: bundled]."
         ),
     ] = None,
     text: Text = None,
