@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
 from recallscope.cli import main
 
 TEXT = "def f(x):\n    return x + 1\n\n\ndef g(x):\n    return f(x) + 1\n"
@@ -63,7 +62,8 @@ def test_help_loads_no_heavy_library():
     code = (
         "import sys\nfrom recallscope.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print([m for m in ('torch', 'transformers', 'plotly', 'numpy', 'scipy', 'pyarrow', 'sympy') if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'plotly', 'numpy', 'scipy', 'pyarrow', 'sympy')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"

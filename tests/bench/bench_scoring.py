@@ -3,7 +3,8 @@
     python tests/bench/bench_scoring.py [--peer PYTHON_WITH_LM_EVAL] [--documents 2] [--rounds 3]
 
 Each measurement is a process of its own: seconds of scoring, total NLL in nats, and peak memory above what the process
-held once the weights were loaded. Rounds alternate the order; medians are printed. Last line of stdout: one JSON object.
+held once the weights were loaded. Rounds alternate the order; medians are printed. Last
+line of stdout: one JSON object.
 """
 
 from __future__ import annotations
@@ -70,9 +71,8 @@ print(json.dumps({{"nll": -float(sum(found)), "tokens": tokens, "seconds": secon
 def make_folder(folder: Path) -> None:
     """GPT-2's shape with random weights, and the bundled tokenizer as a Hugging Face tokenizer."""
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-
     from recallscope.bundled import bundled_tokenizer
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
     torch.manual_seed(0)
     GPT2LMHeadModel(GPT2Config()).save_pretrained(folder)

@@ -6,12 +6,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 Advance = Callable[[int], None]
 HEARTBEAT_SECONDS = 2.0
+ESTIMATE_AFTER = 5.0  # seconds; the first batches also load the model
 
 
 @contextmanager
@@ -48,6 +49,29 @@ def progress_bar(
 
         yield advance
         beat(time.monotonic())
+
+
+def estimated(advance: Advance, name: str, remaining: Sequence[int], log: Callable[[str], None]) -> Advance:
+    """`advance`, which after a few seconds also logs once how long this model and all models after it will take.
+
+    `remaining` are the tokens that this model and the following ones have to score; the estimate takes all models to be
+    as fast as this one.
+    """
+    started = time.monotonic()
+    done, told = 0, sum(remaining) == 0
+
+    def counted(tokens: int) -> None:
+        nonlocal done, told
+        advance(tokens)
+        done += tokens
+        seconds = time.monotonic() - started
+        if not told and seconds > ESTIMATE_AFTER:
+            told = True
+            rate, left = done / seconds, sum(remaining) - done
+            minutes = left / rate / 60
+            log(f"score {name}: {rate:,.0f} tokens/s; about {minutes:.1f} minutes left, all models as fast as this one")
+
+    return counted
 
 
 @contextmanager

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from recallscope.slicing import job as steps
-from recallscope.slicing.attribution.atoms import atoms, write_atoms
-from recallscope.slicing.attribution.summary import report
-from recallscope.slicing.attribution.thresholds import threshold_count
 from recallscope.slicing.job import Job
-from recallscope.slicing.progress import progress_bar
+from recallscope.slicing.outputs import OUTPUTS, write_outputs
+from recallscope.slicing.progress import estimated, progress_bar
 from recallscope.slicing.records import Records, read_records
-from recallscope.slicing.report import write_report
-from recallscope.slicing.report.views import document_views
-from recallscope.slicing.scoring.losses_file import LossesFile
-from recallscope.slicing.scoring.score import Scorer
-from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of
-from recallscope.slicing.sources import (
-    ModelLike,
-    Text,
-    TextLike,
-    resolve_counts,
-    resolve_models,
-    resolve_text,
-    resolve_tokenizer,
-)
-from recallscope.slicing.tagging.counts import Counts
-from recallscope.text import Tokenizer, tokenize
-
-OUTPUTS = ("records.parquet", "atoms.parquet", "report.json", "report.html")
+from recallscope.slicing.scoring import LossesFile, Scorer
+from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of, released_on_bad_input
+from recallscope.slicing.sources import Inputs, ModelLike, Text, TextLike, resolve_inputs
+from recallscope.slicing.tagging import Counts
+from recallscope.text import Shard, Tokenizer, read_token_array, tokenize
 
 
 def slice_text(
@@ -91,35 +73,16 @@ def slice_text(
         For every kind of bad input, naming the argument; nothing on disk is changed then.
     """
     settings = settings or SliceSettings()
-    found = resolve_models(models, device, settings.dtype)
-    for model in found:
-        if isinstance(model, Scorer):
-            model.batch_tokens = batch_tokens
-    source = resolve_text(text)
-    shared = resolve_tokenizer(models, tokenizer)
-    if shared is None and source.token_file is None:
-        raise ValueError("tokenizer: the models bring none; name a tokenizer.json or a folder that holds one")
-    given, training, counts_identity = resolve_counts(counts, training_text, models, settings.ngram)
-    vocabulary = _vocabulary(found, shared)
-    if given is not None and given.vocabulary != vocabulary:
-        raise ValueError(f"counts: made for {given.vocabulary} token ids, the models have {vocabulary}")
-    manifest = manifest_of(
-        settings,
-        [(m.name, m.identity) for m in found],
-        shared.hash if shared else "none",
-        source.identity,
-        counts_identity,
-    )
+    inputs = resolve_inputs(models, text, tokenizer, counts, training_text, settings, device, batch_tokens)
     keep = None
     if out is None:
         keep = _TemporaryFolder()
         out = keep.path
     out = Path(out)
-    claim_folder(out, manifest)
+    claim_folder(out, manifest_of(settings, inputs.identities()))
     if not all((out / name).exists() for name in OUTPUTS):
-        _run(
-            out, settings, found, source, shared, given, training, vocabulary, show_progress, log or (lambda line: None)
-        )
+        with released_on_bad_input(out):
+            _run(out, settings, inputs, show_progress, log or (lambda line: None))
     return replace(read_records(out), keep=keep)
 
 
@@ -131,113 +94,49 @@ class _TemporaryFolder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def _vocabulary(models: Sequence[Scorer | LossesFile], tokenizer: Tokenizer | None) -> int:
-    """Ids that tokens may have: the tokenizer's, or without one the smallest model's, or 2³¹."""
-    if tokenizer is not None:
-        known = tokenizer.vocabulary
-        for model in models:
-            if isinstance(model, Scorer) and model.vocabulary is not None and model.vocabulary < known:
-                raise ValueError(f"tokenizer: has {known} ids, but model {model.name} knows only {model.vocabulary}")
-        return known
-    sizes = [m.vocabulary for m in models if isinstance(m, Scorer) and m.vocabulary is not None]
-    return min(sizes, default=2**31)
-
-
-def _run(
-    out: Path,
-    settings: SliceSettings,
-    models: list[Scorer | LossesFile],
-    source: Text,
-    tokenizer: Tokenizer | None,
-    counts: Counts | None,
-    training: Text | None,
-    vocabulary: int,
-    show: bool | None,
-    log: Callable[[str], None],
-) -> None:
-    job = Job(out / "work", settings, tokenizer.bos if tokenizer else None, vocabulary)
+def _run(out: Path, settings: SliceSettings, inputs: Inputs, show: bool | None, log: Callable[[str], None]) -> None:
+    tokenizer, counts = inputs.tokenizer, inputs.counts
+    job = Job(out / "work", settings, tokenizer.bos if tokenizer else None, inputs.vocabulary)
     job.work.mkdir(exist_ok=True)
     heartbeat = job.work / "progress.json"
     with progress_bar("tokenise and tag", None, heartbeat, show) as advance:
-        where = source.token_file or source.documents()  # type: ignore[misc]
-        shards = steps.tokenize_and_tag(job, where, tokenizer, advance)
-    if training is not None:
+        shards = steps.tokenize_and_tag(job, inputs.text.open(), tokenizer, advance)
+    if inputs.training is not None:
+        training = _training_shards(inputs.training, tokenizer, job)
         with progress_bar("count", None, heartbeat, show) as advance:
-            counts = steps.count_training(
-                job, shards, _training_shards(training, tokenizer, job), training.name, advance
-            )
+            counts = steps.count_training(job, shards, training, inputs.training.name, advance)
+    names = [model.name for model in inputs.models]
+    _score(job, inputs.models, shards, heartbeat, show, log)
+    write_outputs(out, job, shards, names, counts, inputs.text.name, tokenizer)
+
+
+def _score(
+    job: Job,
+    models: list[Scorer | LossesFile],
+    shards: int,
+    heartbeat: Path,
+    show: bool | None,
+    log: Callable[[str], None],
+) -> None:
+    """Score with one model after the other; each is dropped, and its memory freed, before the next one loads."""
     names = [model.name for model in models]
     remaining = steps.scored_tokens(job, shards, names)
     if not any(remaining) and not any(job.losses_path(name, 0).exists() for name in names):
         raise ValueError("text: too short, no token can be scored")
-    while models:  # a model is dropped, and its memory freed, before the next one loads
+    while models:
         model = models.pop(0)
-        with progress_bar(f"score {model.name}", remaining.pop(0), heartbeat, show) as advance:
-            steps.score_model(job, model, shards, advance)
+        with progress_bar(f"score {model.name}", remaining[0], heartbeat, show) as advance:
+            steps.score_model(job, model, shards, estimated(advance, model.name, remaining, log))
+        remaining.pop(0)
         if isinstance(model, Scorer):
             for note in model.notes:
                 log(note)
-    _write_outputs(out, job, shards, names, counts, source, tokenizer)
 
 
-def _training_shards(training: Text, tokenizer: Tokenizer | None, job: Job) -> Any:
-    if training.token_file is not None:
-        from recallscope.text.shards import read_token_array
-
-        return read_token_array(training.token_file, job.bos)
+def _training_shards(training: Text, tokenizer: Tokenizer | None, job: Job) -> Iterator[Shard]:
+    source = training.open()
+    if isinstance(source, Path):
+        return read_token_array(source, job.bos)
     if tokenizer is None:
         raise ValueError("training_text: needs a tokenizer, or a token array (.npy, .bin)")
-    return tokenize(training.documents(), tokenizer)  # type: ignore[misc]
-
-
-def _metadata(
-    job: Job, names: list[str], counts: Counts | None, source: Text, tokenizer: Tokenizer | None, documents: int
-) -> dict[str, Any]:
-    windowing = job.settings.windowing
-    return {
-        "format": "recallscope-records-1",
-        "models": names,
-        "ngram": job.settings.ngram,
-        "training_tokens": counts.tokens if counts else None,
-        "training_source": counts.source if counts else None,
-        "window": windowing.window,
-        "stride": windowing.stride,
-        "bos": windowing.bos,
-        "documents": {"count": documents},
-        "text": source.name,
-        "tokenizer": tokenizer.hash if tokenizer else None,
-    }
-
-
-def _threshold(settings: SliceSettings, counts: Counts | None) -> int | None:
-    """The headline threshold as a count, None when the training text is unknown."""
-    return (
-        threshold_count(settings.per_million, counts.tokens, settings.inclusive) if counts and counts.tokens else None
-    )
-
-
-def _write_outputs(
-    out: Path, job: Job, shards: int, names: list[str], counts: Counts | None, source: Text, tokenizer: Tokenizer | None
-) -> None:
-    """Merge, reduce, report; `report.html` comes last, so that its presence means a finished run."""
-    ids = steps.document_ids(job, shards)
-    metadata = _metadata(job, names, counts, source, tokenizer, len(ids))
-    path = out / "records.parquet"
-    if not path.exists():
-        steps.merge(job, shards, names, counts, path, metadata)
-    reduced = atoms(
-        path,
-        _threshold(job.settings, counts),
-        per_million=job.settings.per_million,
-        document_ids=ids,
-        scored=job.settings.scored,
-    )
-    write_atoms(reduced, out / "atoms.parquet")
-    found = report(reduced)
-    temporary = out / "report.json.tmp"
-    temporary.write_text(json.dumps(found, indent=1) + "\n")
-    os.replace(temporary, out / "report.json")
-    names_of = [row["slice"] for row in found["comparisons"][0]["partitions"]["recall"]]
-    views = document_views(read_records(out), reduced, names_of, ids, tokenizer)
-    write_report(out / "report.html", found, views)
-    steps.clean(job)
+    return tokenize(source, tokenizer)

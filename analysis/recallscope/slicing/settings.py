@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,16 +104,9 @@ def text_identity(source: str | Path | Iterable[Document]) -> str:
     return found.hexdigest()
 
 
-def manifest_of(settings: SliceSettings, models: list[tuple[str, str]], tokenizer: str, text: str, counts: str) -> dict:
+def manifest_of(settings: SliceSettings, identities: dict[str, Any]) -> dict[str, Any]:
     """The fingerprint of a run: two runs with the same one give the same records."""
-    return {
-        "format": "recallscope-run-1",
-        "settings": asdict(settings),
-        "models": [list(model) for model in models],
-        "tokenizer": tokenizer,
-        "text": text,
-        "counts": counts,
-    }
+    return {"format": "recallscope-run-1", "settings": asdict(settings), **identities}
 
 
 def claim_folder(out: Path, manifest: dict[str, Any]) -> None:
@@ -135,6 +130,21 @@ def claim_folder(out: Path, manifest: dict[str, Any]) -> None:
     temporary = out / (MANIFEST + ".tmp")
     temporary.write_text(json.dumps(manifest, indent=2) + "\n")
     os.replace(temporary, file)
+
+
+@contextmanager
+def released_on_bad_input(out: Path) -> Iterator[None]:
+    """Give the folder back when bad input shows before anything was scored, so that a better call may use it."""
+    try:
+        yield
+    except ValueError:
+        work = out / "work"
+        if not any(work.glob("losses-*.npy")):
+            shutil.rmtree(work, ignore_errors=True)
+            (out / MANIFEST).unlink(missing_ok=True)
+            if not any(out.iterdir()):
+                out.rmdir()
+        raise
 
 
 def _differences(held: dict, wanted: dict) -> str:

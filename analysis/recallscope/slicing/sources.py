@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recallscope.bundled import (
     bundled_counts_path,
@@ -16,7 +17,7 @@ from recallscope.bundled import (
 from recallscope.slicing.scoring.losses_file import LossesFile, open_losses
 from recallscope.slicing.scoring.models import resolve_model
 from recallscope.slicing.scoring.score import Scorer
-from recallscope.slicing.settings import text_identity
+from recallscope.slicing.settings import SliceSettings, text_identity
 from recallscope.slicing.tagging.counts import Counts
 from recallscope.text import Document, Tokenizer, load_tokenizer, read_documents
 
@@ -27,12 +28,68 @@ TextLike = str | Path | Sequence[str] | Sequence[Document]
 
 @dataclass(frozen=True)
 class Text:
-    """A text source: how it is called, its identity, and its documents (or the path of a token array)."""
+    """A text source: its name, its identity, and how to open it (its documents, or the path of a token array)."""
 
     name: str
     identity: str
-    documents: Callable[[], Iterable[Document]] | None
-    token_file: Path | None = None
+    open: Callable[[], Iterable[Document] | Path]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything a run reads: models, text, tokenizer, and either counts or the training text to count in."""
+
+    models: list[Scorer | LossesFile]
+    text: Text
+    tokenizer: Tokenizer | None
+    counts: Counts | None
+    training: Text | None
+    vocabulary: int
+
+    def identities(self) -> dict[str, Any]:
+        """What tells these inputs from others, for the manifest."""
+        counts = hashlib.sha256(self.counts.keys.tobytes() + self.counts.counts.tobytes()) if self.counts else None
+        return {
+            "models": [[model.name, model.identity] for model in self.models],
+            "tokenizer": self.tokenizer.hash if self.tokenizer else None,
+            "text": self.text.identity,
+            "counts": counts.hexdigest() if counts else None,
+            "training_text": self.training.identity if self.training else None,
+        }
+
+
+def resolve_inputs(
+    models: Sequence[ModelLike],
+    text: TextLike | None,
+    tokenizer: str | Path | Tokenizer | None,
+    counts: str | Path | Counts | None,
+    training_text: TextLike | None,
+    settings: SliceSettings,
+    device: str,
+    batch_tokens: int,
+) -> Inputs:
+    """Find everything the arguments of `slice_text` name; nothing is scored or written yet."""
+    found = resolve_models(models, device, settings.dtype, batch_tokens)
+    source = resolve_text(text)
+    shared = resolve_tokenizer(models, tokenizer)
+    if shared is None and not isinstance(source.open(), Path):
+        raise ValueError("tokenizer: the models bring none; name a tokenizer.json or a folder that holds one")
+    given, training = resolve_counts(counts, training_text, models, settings.ngram)
+    vocabulary = _vocabulary(found, shared)
+    if given is not None and given.vocabulary != vocabulary:
+        raise ValueError(f"counts: made for {given.vocabulary} token ids, the models have {vocabulary}")
+    return Inputs(found, source, shared, given, training, vocabulary)
+
+
+def _vocabulary(models: Sequence[Scorer | LossesFile], tokenizer: Tokenizer | None) -> int:
+    """Ids that tokens may have: the tokenizer's, or without one the smallest model's, or 2³¹."""
+    sizes = {m.name: m.vocabulary for m in models if isinstance(m, Scorer) and m.vocabulary is not None}
+    if tokenizer is None:
+        return min(sizes.values(), default=2**31)
+    for name, size in sizes.items():
+        if size < tokenizer.vocabulary:
+            raise ValueError(f"tokenizer: has {tokenizer.vocabulary} ids, but model {name} knows only {size}")
+    return tokenizer.vocabulary
 
 
 def resolve_text(text: TextLike | None) -> Text:
@@ -42,7 +99,7 @@ def resolve_text(text: TextLike | None) -> Text:
     if isinstance(text, (str, Path)):
         path = Path(text)
         if path.suffix in TOKEN_SUFFIXES:
-            return Text(path.name, text_identity(path), None, path)
+            return Text(path.name, text_identity(path), lambda: path)
         if not str(text).startswith("hf:") and not path.exists():
             raise ValueError(f"text: {text} does not exist")
         return Text(str(text), text_identity(text), lambda: read_documents(text))
@@ -52,7 +109,9 @@ def resolve_text(text: TextLike | None) -> Text:
     return Text("documents in memory", text_identity(documents), lambda: documents)
 
 
-def resolve_models(models: Sequence[ModelLike], device: str, dtype: str | None) -> list[Scorer | LossesFile]:
+def resolve_models(
+    models: Sequence[ModelLike], device: str, dtype: str | None, batch_tokens: int
+) -> list[Scorer | LossesFile]:
     """Scorers and losses files, in the order given; `NAME=FILE.parquet` names a file of losses."""
     if len(models) < 2:
         raise ValueError(f"models: at least two, the reference first, got {len(models)}")
@@ -62,7 +121,9 @@ def resolve_models(models: Sequence[ModelLike], device: str, dtype: str | None) 
         if isinstance(model, str) and separator and file.endswith(".parquet"):
             found.append(open_losses(name, file))
         else:
-            found.append(resolve_model(model, device, dtype))
+            scorer = resolve_model(model, device, dtype)
+            scorer.batch_tokens = batch_tokens
+            found.append(scorer)
     names = [one.name for one in found]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -103,22 +164,20 @@ def _tokenizer_of(model: ModelLike) -> Tokenizer | None:
 
 def resolve_counts(
     given: str | Path | Counts | None, training_text: TextLike | None, models: Sequence[ModelLike], ngram: int
-) -> tuple[Counts | None, Text | None, str]:
-    """Counts that exist, or the training text to count in, and the identity of either.
+) -> tuple[Counts | None, Text | None]:
+    """Counts that exist, or the training text to count in, or neither.
 
     Bundled models bring the complete bigram counts of the text they were trained on.
     """
     if given is not None and training_text is not None:
         raise ValueError("counts: give either counts or training_text, not both")
     if training_text is not None:
-        text = resolve_text(training_text)
-        return None, text, f"text:{text.identity}"
+        return None, resolve_text(training_text)
     if given is None and ngram == 2 and all(str(model) in bundled_names() for model in models):
         given = bundled_counts_path()
     if given is None:
-        return None, None, "none"
+        return None, None
     counts = given if isinstance(given, Counts) else Counts.load(given)
     if counts.n != ngram:
         raise ValueError(f"counts: must be of {ngram}-grams, got {counts.n}-grams")
-    mark = hashlib.sha256(counts.keys.tobytes() + counts.counts.tobytes()).hexdigest()
-    return counts, None, f"counts:{mark}"
+    return counts, None

@@ -65,12 +65,10 @@ def _median_bin(distances: np.ndarray) -> dict[str, int]:
 
 
 def _shards(text: TextLike | None, tokenizer: str | Path | None, limit: int | None) -> Iterator[Shard]:
-    source = resolve_text(text)
-    if source.token_file is not None:
-        yield from read_token_array(source.token_file, None)
-        return
-    chosen = load_tokenizer(tokenizer) if tokenizer else bundled_tokenizer()
-    yield from tokenize(islice(source.documents(), limit), chosen)  # type: ignore[misc]
+    source = resolve_text(text).open()
+    if isinstance(source, Path):
+        return read_token_array(source, None)
+    return tokenize(islice(source, limit), load_tokenizer(tokenizer) if tokenizer else bundled_tokenizer())
 
 
 def _table(shard: Shard, tags: dict[str, np.ndarray]) -> pa.Table:
