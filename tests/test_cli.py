@@ -76,7 +76,7 @@ def test_import_and_tagging_open_no_socket(folder):
         "def refuse(*a, **k):\n    raise AssertionError('a socket was opened')\n"
         "socket.socket.connect = refuse\nsocket.getaddrinfo = refuse\n"
         "import recallscope.slicing.run, transformers\n"
-        "from recallscope.slicing.tagging.table import tag_text\n"
+        "from recallscope.slicing.tag_text import tag_text\n"
         f"print(tag_text({str(folder / 'text')!r})['documents'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

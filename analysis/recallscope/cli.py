@@ -94,7 +94,7 @@ def tag_command(
     as_json: Json = False,
 ) -> None:
     """Repeats in a text, without any model: how often and how far back each token's n-gram was seen."""
-    from recallscope.slicing.tagging.table import tag_text
+    from recallscope.slicing.tag_text import tag_text
 
     summary = tag_text(text, out, tokenizer, limit)
     for name, value in summary.items():
@@ -106,7 +106,7 @@ def tag_command(
 @train_app.command("lm")
 def train_lm(
     model: Annotated[
-        str, typer.Argument(help="Shape: attention, window, hyena or based (4.2 M parameters), or a config.json.")
+        str, typer.Argument(help="Shape: attention, window, hyena or based (5.3 M parameters), or a config.json.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the model; an interrupted run goes on where it was.")],
     text: Annotated[
@@ -114,8 +114,8 @@ def train_lm(
     ] = None,
     tokenizer: TokenizerOption = None,
     tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 20_070_400,
-    batch: Annotated[int, typer.Option(help="Windows per step.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="Peak of AdamW.")] = 3e-3,
+    batch: Annotated[int, typer.Option(help="Windows per step.")] = 2,
+    learning_rate: Annotated[float, typer.Option(help="Peak of Muon and AdamW.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Of weights and data order.")] = 0,
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
     compile: Annotated[bool, typer.Option(help="Compile the model (needs a C++ compiler on CPU).")] = True,

@@ -14,14 +14,14 @@ NAMES = ("attention", "window", "hyena", "based")  # the reference first
 
 
 def bundled_names() -> tuple[str, ...]:
-    """Names of the reference models, the attention model first."""
-    return NAMES
+    """Names of the reference models that are installed, the attention model first."""
+    return tuple(name for name in NAMES if (FOLDER / "models" / name / "model.safetensors").is_file())
 
 
 def bundled_folder(name: str) -> Path:
     """Folder of a reference model: `config.json`, `model.safetensors`, `card.json`."""
-    if name not in NAMES:
-        raise ValueError(f"model: one of {', '.join(NAMES)}, got {name!r}")
+    if name not in bundled_names():
+        raise ValueError(f"model: one of {', '.join(bundled_names()) or '(none bundled)'}, got {name!r}")
     return FOLDER / "models" / name
 
 

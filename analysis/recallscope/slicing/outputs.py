@@ -11,6 +11,7 @@ from recallscope.slicing import job as steps
 from recallscope.slicing.attribution import atoms, report, write_atoms
 from recallscope.slicing.attribution.thresholds import threshold_count
 from recallscope.slicing.job import Job
+from recallscope.slicing.merge import merge
 from recallscope.slicing.records import read_records
 from recallscope.slicing.report import write_report
 from recallscope.slicing.report.views import document_views
@@ -55,7 +56,7 @@ def write_outputs(
     metadata = _metadata(job, names, counts, text, tokenizer, len(ids))
     path = out / "records.parquet"
     if not path.exists():
-        steps.merge(job, shards, names, counts, path, metadata)
+        merge(job, shards, names, counts, path, metadata)
     reduced = atoms(
         path,
         _threshold(job.settings, counts),

@@ -46,9 +46,8 @@ def resolve_model(model: str | Path | Callable, device: str = "cpu", dtype: str 
 
 def _accepted() -> str:
     names = ", ".join(bundled_names())
-    return (
-        f"a bundled name ({names}), a model folder, owner/name on the Hugging Face hub, a callable, NAME=losses.parquet"
-    )
+    bundled = f"a bundled name ({names}), " if names else ""
+    return f"{bundled}a model folder, owner/name on the Hugging Face hub, a callable, NAME=losses.parquet"
 
 
 def _column_name(name: str) -> str:
