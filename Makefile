@@ -15,7 +15,6 @@ demo: .venv/installed
 
 # The reference models, two at a time with one thread each; about three hours on two cores. Resumes when run again.
 models: .venv/installed
-	$(BIN)/python -c "import os; print(os.cpu_count(), 'cores')"
 	$(MAKE) -j 2 runs/models/attention/card.json runs/models/hyena/card.json runs/models/window/card.json runs/models/based/card.json
 
 # Freed tensors stay with the process: without these two, page faults cost a third of the time.
