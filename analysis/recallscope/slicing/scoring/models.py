@@ -126,7 +126,9 @@ def transformers_score(name: str, device: str, dtype: str | None) -> Score:
     caps, logit scales) the model's own full logits are used.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the run has a bar of its own, and none in a pipe
     # Local folders never ask the network; remote code never runs.
     local = os.path.isdir(name)
     try:
