@@ -1,181 +1,204 @@
-"""Every mixer: parallel form = recurrent form = float64 reference, state declared = state measured, causal."""
+"""One suite for every mixer: parallel = recurrent, causal, and what a mixer declares = what is measured on it."""
 
 from __future__ import annotations
 
-import math
+import functools
+import json
 from typing import Any
 
 import pytest
+import sympy
 import torch
-from recallscope.architectures.mixers import MIXERS, Attention, Based, Hyena, SlidingWindow
-from recallscope.architectures.mixers.based import taylor_features
+from mixer_variants import CASES, SELECTIVE, VARIANTS, WIDTH
+from recallscope.architectures.counting import count_flops
+from recallscope.architectures.mixers import MIXERS
 from tolerances import TOLERANCES
 
-WIDTH = 32
-ARGUMENTS = {
-    "attention": {"heads": 2},
-    "sliding_window": {"heads": 2, "window": 5},
-    "hyena": {"length": 16, "filter_width": 8, "bands": 3},
-    "based": {"heads": 2, "key_width": 4, "chunk": 7},
-}
-LENGTHS = (1, 4, 5, 7, 16, 23)
+BATCH = 2
+LENGTHS = (1, 2, 63, 64, 65, 130)
+LONGEST = max(LENGTHS)
+
+every_mixer = pytest.mark.parametrize(
+    "name, key", [(name, json.dumps(options)) for name, options in CASES], ids=lambda value: value.strip("{}")
+)
 
 
-def make(name: str, seed: int = 0) -> Any:
-    torch.manual_seed(seed)
-    mixer = MIXERS[name](WIDTH, **ARGUMENTS[name]).eval()
-    for key, parameter in mixer.named_parameters():
-        if "norm" in key:  # gains start at one, where a forgotten gain would not show
-            torch.nn.init.uniform_(parameter, 0.5, 2.0)
-    return mixer
+def make(name: str, key: str, dtype: torch.dtype = torch.float64) -> Any:
+    """The mixer with its initial weights and noise on them: zeros and ones would hide what is forgotten."""
+    torch.manual_seed(0)
+    mixer = MIXERS[name](WIDTH, **json.loads(key)).eval()
+    with torch.no_grad():
+        for parameter in mixer.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return mixer.to(dtype)
 
 
-def inputs(length: int, batch: int = 3) -> torch.Tensor:
-    return torch.randn(batch, length, WIDTH, generator=torch.Generator().manual_seed(length))
+def inputs(dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(BATCH, LONGEST, WIDTH, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
 
 
-def run_steps(mixer, x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    state, outputs = mixer.init_state(x.shape[0]), []
+def steps(mixer: Any, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, list[Any]]:
+    state = mixer.init_state(x.shape[0]) if state is None else state
+    outputs, states = [], [state]
     for t in range(x.shape[1]):
         y, state = mixer.step(x[:, t], state)
         outputs.append(y)
-    return torch.stack(outputs, 1), state
+        states.append(state)
+    return torch.stack(outputs, 1), states
 
 
-def assert_close(name: str, got: torch.Tensor, want: torch.Tensor, quantity: str) -> None:
-    error = (got.double() - want.double()).abs().max().item()
-    bound = TOLERANCES[quantity, "float32"] * max(1.0, want.abs().max().item())
-    assert error <= bound, f"{name}: max error {error:.2e} over {bound:.2e}"
-
-
-def test_every_mixer_is_covered():
-    assert set(ARGUMENTS) == set(MIXERS)
-
-
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("name", MIXERS)
-def test_parallel_equals_recurrent(name, length):
-    mixer, x = make(name), inputs(length)
+@functools.cache
+def recurrent_run(name: str, key: str, dtype: torch.dtype) -> tuple[torch.Tensor, list[Any]]:
+    """Outputs of the step form over the longest input and the state after each token, 0 included."""
     with torch.no_grad():
-        assert_close(name, mixer(x), run_steps(mixer, x)[0], "parallel against recurrent")
+        return steps(make(name, key, dtype), inputs(dtype))
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("name", MIXERS)
-def test_declared_state_is_what_survives_between_steps(name, length):
-    mixer = make(name)
+def assert_close(what: str, got: torch.Tensor, want: torch.Tensor, quantity: str = "parallel against step") -> None:
+    bound = TOLERANCES[quantity, str(got.dtype).removeprefix("torch.")]
+    scale = max(1.0, want.abs().max().item()) if want.numel() else 1.0
+    assert got.shape == want.shape, f"{what}: shape {tuple(got.shape)}, want {tuple(want.shape)}"
+    error = (got - want).abs().max().item() if want.numel() else 0.0
+    assert error <= bound * scale, f"{what}: error {error:.2e} over {bound:.0e} times {scale:.2g}"
+
+
+def state_tensors(state: Any) -> list[torch.Tensor]:
+    """What the surface calls state: tensors that start with the batch."""
+    return [one for one in state if one.ndim and one.shape[0] == BATCH]
+
+
+def test_variants_name_mixers():
+    assert set(VARIANTS) <= set(MIXERS) and SELECTIVE <= set(MIXERS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@every_mixer
+def test_parallel_equals_step(name, key, dtype):
+    mixer, x = make(name, key, dtype), inputs(dtype)
+    want, states = recurrent_run(name, key, dtype)
     with torch.no_grad():
-        _, state = run_steps(mixer, inputs(length, batch=1))
-    measured = sum(one.numel() for one in state if one.is_floating_point())  # integers are the position, no content
-    assert mixer.state_elements(length) == measured
+        for length in LENGTHS:
+            y, state = mixer.prefill(x[:, :length])
+            assert_close(f"outputs of {length}", y, want[:, :length])
+            for got, one in zip(state_tensors(state), state_tensors(states[length]), strict=True):
+                assert_close(f"state after {length}", got, one)
+            assert torch.equal(y, mixer(x[:, :length]))
 
 
-@pytest.mark.parametrize("name", MIXERS)
-def test_future_does_not_matter(name):
-    mixer, x = make(name), inputs(23)
+@pytest.mark.parametrize("cut", [1, 37, 64, 100])
+@every_mixer
+def test_parallel_goes_on_from_a_carried_state(name, key, cut):
+    mixer, x = make(name, key), inputs()
+    want, states = recurrent_run(name, key, torch.float64)
+    with torch.no_grad():
+        y, state = mixer.prefill(x[:, cut:], states[cut])
+        assert_close("outputs after steps", y, want[:, cut:])
+        for got, one in zip(state_tensors(state), state_tensors(states[-1]), strict=True):
+            assert_close("state", got, one)
+        _, state = mixer.prefill(x[:, :cut])
+        more, _ = steps(mixer, x[:, cut : cut + 3], state)
+        assert_close("steps after prefill", more, want[:, cut : cut + 3])
+
+
+@every_mixer
+def test_the_future_does_not_matter(name, key):
+    mixer, x = make(name, key), inputs()
     changed = x.clone()
-    changed[:, 11:] += 1.0
+    changed[:, 70] += 1.0
     with torch.no_grad():
         before, after = mixer(x), mixer(changed)
-    assert_close(name, after[:, :11], before[:, :11], "parallel against recurrent")
-    assert (after[:, 11:] - before[:, 11:]).abs().max() > 1e-3
+    assert_close("outputs before", after[:, :70], before[:, :70])
+    assert (after[:, 70] - before[:, 70]).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("name", MIXERS)
-def test_gradients_reach_every_parameter(name):
-    mixer = make(name)
-    mixer(inputs(16)).square().sum().backward()
-    without = [key for key, parameter in mixer.named_parameters() if parameter.grad is None or not parameter.grad.any()]
-    assert not without
+@every_mixer
+def test_gradients_equal_those_of_the_steps(name, key):
+    x = inputs()[:, :33]
+    weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    gradients = []
+    for run in (lambda mixer, u: mixer(u), lambda mixer, u: steps(mixer, u)[0]):
+        mixer, u = make(name, key), x.clone().requires_grad_()
+        (run(mixer, u) * weights).sum().backward()
+        gradients.append({"input": u.grad} | {k: p.grad for k, p in mixer.named_parameters()})
+    for what, want in gradients[1].items():
+        assert want is not None and want.any(), f"{what} has no gradient"
+        assert_close(f"gradient of {what}", gradients[0][what], want, "gradient against step")
 
 
-def rotate_reference(x: torch.Tensor, base: float) -> torch.Tensor:
-    """RoPE as complex multiplication, [B, T, H, K] float64."""
-    half = x.shape[-1] // 2
-    angle = torch.arange(x.shape[1]).double()[:, None] * base ** (-torch.arange(half).double() / half)
-    turned = torch.complex(x[..., :half], x[..., half:]) * torch.polar(torch.ones_like(angle), angle)[:, None]
-    return torch.cat([turned.real, turned.imag], -1)
-
-
-def softmax_reference(mixer: Attention | SlidingWindow, x: torch.Tensor, window: int) -> torch.Tensor:
-    """Loop over positions in float64."""
-    mixer = mixer.double()
-    q, k, v = mixer.qkv(x.double()).unflatten(-1, (3, mixer.heads, -1)).unbind(-3)
-    q, k = (
-        u / (u.square().mean(-1, keepdim=True) + 1e-5).sqrt() * n.weight
-        for u, n in ((q, mixer.q_norm), (k, mixer.k_norm))
-    )
-    q, k = rotate_reference(q, mixer.rope_base), rotate_reference(k, mixer.rope_base)
-    outputs = []
-    for t in range(x.shape[1]):
-        seen = slice(max(0, t - window + 1), t + 1)
-        scores = torch.einsum("bhk,bihk->bhi", q[:, t], k[:, seen]) / math.sqrt(q.shape[-1])
-        outputs.append(torch.einsum("bhi,bihk->bhk", scores.softmax(-1), v[:, seen]))
-    return mixer.out(torch.stack(outputs, 1).flatten(2))
+@every_mixer
+def test_declared_parameters_and_state_are_measured(name, key):
+    mixer = make(name, key)
+    assert mixer.parameters_count() == sum(p.numel() for p in mixer.parameters())
+    _, states = recurrent_run(name, key, torch.float64)
+    for t in LENGTHS:
+        assert mixer.state_elements(t) == sum(one.numel() for one in state_tensors(states[t])) / BATCH, t
+        assert 0 <= mixer.read_elements(t) <= mixer.state_elements(t)
+        assert mixer.state_elements(t) - mixer.state_elements(t - 1) <= mixer.write_elements(t)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("name, window", [("attention", 10**9), ("sliding_window", 5)])
-def test_softmax_mixers_against_loop(name, window, length):
-    mixer, x = make(name), inputs(length)
+@every_mixer
+def test_declared_flops_are_counted(name, key, length):
+    mixer, x = make(name, key, torch.float32), inputs(torch.float32)[:, :length]
+    _, states = recurrent_run(name, key, torch.float32)
     with torch.no_grad():
-        fast = mixer(x)
-        assert_close(name, fast, softmax_reference(mixer, x, window), "parallel against float64 reference")
+        with count_flops() as prefill:
+            mixer.prefill(x)
+        with count_flops() as decode:
+            mixer.step(x[:, -1], states[length - 1])
+    assert mixer.prefill_flops(length, BATCH) == prefill.flops
+    assert mixer.decode_flops(length, BATCH) == decode.flops
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-def test_based_against_loop_over_pairs(length):
-    mixer, x = make("based"), inputs(length)
-    with torch.no_grad():
-        fast = mixer(x)
-        mixer = mixer.double()
-        q, k = mixer.qk(x.double()).unflatten(-1, (2, mixer.heads, -1)).unbind(-3)
-        v = mixer.value(x.double()).unflatten(-1, (mixer.heads, -1))
-        outputs = []
-        for t in range(length):
-            s = torch.einsum("bhk,bihk->bhi", q[:, t], k[:, : t + 1]) / math.sqrt(mixer.key_width)
-            weight = 1 + s + s**2 / 2
-            o = torch.einsum("bhi,bihv->bhv", weight, v[:, : t + 1]) / weight.sum(-1, keepdim=True)
-            outputs.append(o)
-        assert_close("based", fast, mixer.out(torch.stack(outputs, 1).flatten(2)), "parallel against float64 reference")
+@every_mixer
+def test_declared_training_flops_are_counted(name, key):
+    mixer, x = make(name, key, torch.float32), inputs(torch.float32).requires_grad_()
+    with count_flops() as training:
+        mixer(x).sum().backward()
+    assert mixer.training_flops(LONGEST, BATCH) == training.flops
 
 
-def test_taylor_features_give_the_second_order_expansion():
-    q, k = torch.randn(2, 50, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    s = (q * k).sum(-1)
-    assert taylor_features(q).shape[-1] == 1 + 16 + 16**2 == 273
-    torch.testing.assert_close((taylor_features(q) * taylor_features(k)).sum(-1), 1 + s + s**2 / 2)
+@every_mixer
+def test_formulas_hold_as_expressions(name, key):
+    mixer = make(name, key)
+    t, batch = sympy.symbols("t B", positive=True, integer=True)
+    for length in (65, 130):
+        for formula in (mixer.state_elements, mixer.read_elements, mixer.write_elements):
+            assert sympy.sympify(formula(t)).subs(t, length) == formula(length)
+        for formula in (mixer.prefill_flops, mixer.training_flops, mixer.decode_flops):
+            assert sympy.sympify(formula(t, batch)).subs({t: length, batch: 3}) == formula(length, 3)
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-def test_hyena_against_direct_sum(length):
-    mixer, x = make("hyena"), inputs(length)
-    with torch.no_grad():
-        fast = mixer(x)
-        taps = mixer.filter(min(length, mixer.length)).double()
-        weight, bias = mixer.short.weight.double()[:, 0], mixer.short.bias.double()
-        u = (x.double() @ mixer.qkv.weight.double().T).transpose(1, 2)
-        padded = torch.nn.functional.pad(u, (2, 0))
-        u = sum(weight[:, j, None] * padded[..., j : j + length] for j in range(3)) + bias[:, None]
-        q, k, v = u.chunk(3, 1)
-        z = k * v
-        mixed = torch.zeros_like(z)
-        for t in range(length):
-            for j in range(min(t + 1, taps.shape[1])):
-                mixed[..., t] += taps[:, j] * z[..., t - j]
-        want = (q * (mixed + mixer.bias.double()[:, None] * z)).transpose(1, 2) @ mixer.out.weight.double().T
-        assert_close("hyena", fast, want, "parallel against float64 reference")
+@every_mixer
+def test_outputs_depend_on_what_the_dataflow_says(name, key):
+    mixer, x = make(name, key), inputs()[:1, :70].requires_grad_()
+    y = mixer(x)
+    for t in (0, 1, 30, 69):
+        (gradient,) = torch.autograd.grad((y[0, t] * torch.arange(1, WIDTH + 1)).sum(), x, retain_graph=True)
+        size, declared = gradient[0].abs().amax(-1), mixer.dataflow().visible(t)
+        clearly = set(torch.nonzero(size > 1e-12 * size.max()).flatten().tolist())  # above what an FFT rounds
+        assert clearly <= declared, f"{t} reads {sorted(clearly - declared)}"
+        at_all = set(torch.nonzero(size).flatten().tolist())  # however much has decayed
+        assert name in SELECTIVE or declared <= at_all, f"{t} does not read {sorted(declared - at_all)}"
 
 
-@pytest.mark.parametrize(
-    "make_bad, message",
-    [
-        (lambda: Attention(30, heads=4), "heads: width / heads must be an even integer, got width 30"),
-        (lambda: SlidingWindow(32, window=0), "window: at least 1 token, got 0"),
-        (lambda: Based(30, heads=4), "heads: must divide the width, got width 30 and heads 4"),
-        (lambda: Hyena(32, length=0), "length: at least 1 token, got 0"),
-    ],
-)
-def test_bad_shapes(make_bad, message):
-    with pytest.raises(ValueError, match=message):
-        make_bad()
+@every_mixer
+def test_dataflow_accounts_for_the_state(name, key):
+    mixer = make(name, key)
+    for t in (64, 130):  # shift buffers have their full length from the start
+        flow = mixer.dataflow()
+        kept = sum(span.elements * len(span.visible(t - 1)) for span in flow.spans)
+        assert kept + flow.state >= mixer.state_elements(t)
+
+
+@every_mixer
+def test_bad_states_are_refused(name, key):
+    mixer, x = make(name, key), inputs()
+    state = mixer.init_state(BATCH)
+    if not state:
+        pytest.skip("no state")
+    for bad in (state[:-1], (state[0].to(torch.float16), *state[1:]), mixer.init_state(BATCH + 1)):
+        with pytest.raises(ValueError, match="state"):
+            mixer.step(x[:, 0], bad)
+        with pytest.raises(ValueError, match="state"):
+            mixer.prefill(x, bad)

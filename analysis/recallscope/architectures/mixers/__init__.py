@@ -1,4 +1,4 @@
-"""Sequence mixers, one file each, all with the same surface: `forward`, `step`, `init_state`, `state_elements`."""
+"""Sequence mixers, one file each, all with the surface of `_mixer.Mixer`."""
 
 from recallscope.architectures.mixers.attention import Attention as Attention
 from recallscope.architectures.mixers.based import Based as Based

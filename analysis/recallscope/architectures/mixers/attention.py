@@ -2,64 +2,86 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recallscope.architectures.mixers._projection import project
+from recallscope.architectures.dataflow import Dataflow, Span
+from recallscope.architectures.mixers._mixer import State
+from recallscope.architectures.mixers._softmax import SoftmaxMixer
 
 
-class Attention(nn.Module):
-    """Causal multi-head softmax attention with RoPE and QK-norm.
+class Attention(SoftmaxMixer):
+    """Causal softmax attention: multi-head, grouped-query or multi-query; RoPE, QK-norm, sinks, output gate.
 
-    `o_t = Σ_{i ≤ t} softmax_i(q_t · k_i / √K) v_i` (Vaswani et al. 2017), with q and k normalised per head (Henry et
-    al. 2020; RMSNorm with a learned gain, which sets how sharp attention can be) and rotated by position (Su et al.
-    2021).
+    `o_t = Σ_{i ≤ t} e^{z_ti} v_i / (e^{s} + Σ_j e^{z_tj})`, `z_ti = q_t · k_i / √K` (Vaswani et al. 2017); the learned
+    sink logit s of each head is there only with `sinks` (Miller 2023; Agarwal et al. 2025): a head may read nothing.
 
-    Parameters
-    ----------
-    width : int
-        Model width D.
-    heads : int
-        Number of heads H; K = V = D / H, which must be even.
-    rope_base : float
-        Base of the rotary frequencies.
+    Parameters are those of `SoftmaxMixer` and `sinks`.
     """
 
-    binds_next_token = False  # one layer alone cannot bind a key to the token after it
+    def __init__(self, width: int, heads: int = 4, *, sinks: bool = False, **shape: Any):
+        super().__init__(width, heads, **shape)
+        self.sinks = sinks
+        if sinks:
+            self.sink = nn.Parameter(torch.zeros(heads))
 
-    def __init__(self, width: int, heads: int = 4, rope_base: float = 10_000.0):
-        super().__init__()
-        if width % (2 * heads):
-            raise ValueError(f"heads: width / heads must be an even integer, got width {width} and heads {heads}")
-        self.heads, self.rope_base = heads, rope_base
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.q_norm = nn.RMSNorm(width // heads, eps=1e-5)
-        self.k_norm = nn.RMSNorm(width // heads, eps=1e-5)
-        self.out = nn.Linear(width, width, bias=False)
+    def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        keys, values = self._checked(state, x.shape[0])
+        q, k, v = self._project(x, keys.shape[1])
+        keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
+        return self._finish(self._attend(q, keys, values), x), (keys, values)
 
-    def _project(self, x: Tensor, start: int) -> list[Tensor]:
-        return project(x, self.qkv, self.q_norm, self.k_norm, start, self.rope_base)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, T, D] -> [B, T, D]`, all positions at once."""
-        q, k, v = (u.transpose(1, 2) for u in self._project(x, 0))
-        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
-
-    def init_state(self, batch: int) -> tuple[Tensor, ...]:
-        """Empty key and value caches, `[B, 0, H, K]`."""
-        weight = self.qkv.weight
-        empty = weight.new_zeros(batch, 0, self.heads, weight.shape[1] // self.heads)
-        return empty, empty
-
-    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One token: `[B, D]` and the caches to `[B, D]` and the caches one longer."""
-        keys, values = state
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        keys, values = self._checked(state, x.shape[0])
         q, k, v = self._project(x[:, None], keys.shape[1])
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
-        o = F.scaled_dot_product_attention(q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
-        return self.out(o.transpose(1, 2).flatten(1)), (keys, values)
+        return self._finish(self._attend(q, keys, values)[:, 0], x), (keys, values)
 
-    def state_elements(self, t: int) -> int:
-        """Elements that survive between two decoding steps after `t` tokens, per sequence: 2 D t."""
-        return 2 * self.out.in_features * t
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The T queries are the last T of the S keys' positions: `[B, T, H, K]`."""
+        time, past = q.shape[1], k.shape[1] - q.shape[1]
+        q, k, v = (self._heads_first(u) for u in (q, k, v))
+        scale, width = self.key_width**-0.5, self.key_width
+        if self.sinks:  # one more key that only the added channel of the queries meets, with value zero
+            q = F.pad(q, (0, 1), value=1.0)
+            k, v = F.pad(k, (0, 1, 1, 0)), F.pad(v, (0, 1, 1, 0))
+            first = torch.zeros_like(k[:, :, :1])
+            first[..., -1] = self.sink[:, None] / scale
+            k = torch.cat([first, k[:, :, 1:]], 2)
+        if time == 1 or not (past or self.sinks):
+            o = F.scaled_dot_product_attention(q, k, v, is_causal=time > 1, scale=scale)
+        else:
+            seen = torch.ones(time, k.shape[2], dtype=torch.bool, device=q.device).tril(k.shape[2] - time)
+            o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
+        return o.transpose(1, 2)[..., :width]
+
+    def parameters_count(self) -> Any:
+        """2 D K (H + H_kv), and what norms, gate and sinks add."""
+        return super().parameters_count() + (self.heads if self.sinks else 0)
+
+    def state_elements(self, t: Any) -> Any:
+        """Keys and values: 2 H_kv K t."""
+        return 2 * self.kv_heads * self.key_width * t
+
+    def _pair_flops(self) -> Any:
+        """4 H K for each pair of a query and a key."""
+        return 4 * self.heads * (self.key_width + int(self.sinks))
+
+    def prefill_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Projections, and 4 H K t² for the full square."""
+        return batch * t * (self._projection_flops() + self._pair_flops() * (t + int(self.sinks)))
+
+    def training_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Three times the projections; the kernel recomputes the scores: five products backward for two forward."""
+        pairs = batch * t * self._pair_flops() * (t + int(self.sinks))
+        return 3 * batch * t * self._projection_flops() + 7 * pairs // 2
+
+    def decode_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Projections, and 4 H K t."""
+        return batch * (self._projection_flops() + self._pair_flops() * (t + int(self.sinks)))
+
+    def dataflow(self) -> Dataflow:
+        return Dataflow((Span(None, None, 2 * self.kv_heads * self.key_width),))

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recallscope.architectures.dataflow import Dataflow
+from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
+from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._rotary import wide
 
-class Based(nn.Module):
+
+class Based(Mixer):
     """Taylor linear attention (Arora et al. 2024, arXiv 2402.18668, Section 4), normalised, no decay, no positions.
 
-    `φ(x) = [1, x / K^¼, vec(x xᵀ) / √(2K)]`, so that `φ(q)·φ(k) = 1 + s + s²/2` with `s = q·k / √K`, and
-    `o_t = Σ_{i ≤ t} φ(q_t)·φ(k_i) v_i / Σ_{i ≤ t} φ(q_t)·φ(k_i)`. Features are the `full` kind: F = 1 + K + K².
-    (The symmetric kind, 1 + K + K(K+1)/2, is another layer with the same output and a smaller state.)
-    The kernel 1 + s + s²/2 is at least 1/2, so the denominator needs no ε.
+    `φ(q)·φ(k) = 1 + s + s²/2` with `s = q·k / √K`, and `o_t = Σ_{i ≤ t} φ(q_t)·φ(k_i) v_i / Σ_{i ≤ t} φ(q_t)·φ(k_i)`.
+    The kernel is at least 1/2, so the denominator needs no ε. Two feature maps have this product, and are two states:
 
-    `forward` is chunked: inside a chunk the kernel itself, between chunks the state; sums in float32.
+    - `full`: `[1, x / K^¼, vec(x xᵀ) / √(2K)]`, F = 1 + K + K² (273 at K = 16); what the published code keeps;
+    - `symmetric`: x_i x_j once for i < j, F = 1 + K + K (K + 1) / 2 (153 at K = 16); what the published plots count.
 
     Parameters
     ----------
@@ -27,58 +32,86 @@ class Based(nn.Module):
         Number of heads H; V = D / H.
     key_width : int
         Width K of queries and keys per head (16 in the paper).
+    symmetric : bool
+        Which features.
     chunk : int
         Tokens per chunk of the parallel form; changes speed, not results.
     """
 
-    binds_next_token = False
-
-    def __init__(self, width: int, heads: int = 4, key_width: int = 16, chunk: int = 128):
+    def __init__(self, width: int, heads: int = 4, key_width: int = 16, symmetric: bool = False, chunk: int = 128):
         super().__init__()
         if width % heads:
             raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
         self.width, self.heads, self.key_width, self.chunk = width, heads, key_width, chunk
+        self.symmetric = symmetric
         self.qk = nn.Linear(width, 2 * heads * key_width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q, k `[B, T, H, K]`, scaled by K^-¼ so that their product is s, and v `[B, T, H, V]`; float32."""
-        q, k = self.qk(x).float().unflatten(-1, (2, self.heads, -1)).unbind(-3)
+        """q, k `[B, T, H, K]`, scaled by K^-¼ so that their product is s; v `[B, T, H, V + 1]`, its last column ones.
+
+        The column of ones sums to the denominator.
+        """
+        q, k = wide(self.qk(x)).unflatten(-1, (2, self.heads, -1)).unbind(-3)
         scale = self.key_width**-0.25
-        return q * scale, k * scale, self.value(x).float().unflatten(-1, (self.heads, -1))
+        v = F.pad(wide(self.value(x)).unflatten(-1, (self.heads, -1)), (0, 1), value=1.0)
+        return q * scale, k * scale, v
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, T, D] -> [B, T, D]`, all positions at once; O(T (chunk + F))."""
-        time = x.shape[1]
-        chunk = min(self.chunk, time)
-        padding = (0, 0, 0, 0, 0, -time % chunk)
-        q, k, v = (F.pad(u, padding).unflatten(1, (-1, chunk)).transpose(2, 3) for u in self._project(x))
+    def _features(self, x: Tensor) -> Tensor:
+        return symmetric_taylor_features(x) if self.symmetric else taylor_features(x)
+
+    def _finish(self, o: Tensor, x: Tensor) -> Tensor:
+        return self.out((o[..., :-1] / o[..., -1:]).flatten(-2).to(x.dtype))
+
+    def init_state(self, batch: int) -> State:
+        """Zero sum of `φ(k) [v, 1]ᵀ`, `[B, H, F, V + 1]`; float32 at least."""
+        weight = wide(self.value.weight)
+        return (weight.new_zeros(batch, self.heads, self._features_count(), self.width // self.heads + 1),)
+
+    def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        start = self.init_state(x.shape[0])
+        (matrix,) = start if state is None else checked_state(state, start)
+        q, k, v = self._project(x)
         with torch.autocast(x.device.type, enabled=False):
-            o = _chunked_taylor_attention(q, k, v)  # [B, chunks, H, C, V]
-        return self.out(o.transpose(2, 3).flatten(1, 2)[:, :time].flatten(2).to(x.dtype))
+            o, matrix = linear_attention(q, k, v, matrix, self.chunk, features=self._features, kernel=_taylor)
+        return self._finish(o, x), (matrix,)
 
-    def init_state(self, batch: int) -> tuple[Tensor, ...]:
-        """Zero sums of `φ(k) vᵀ`, `[B, H, F, V]`, and of `φ(k)`, `[B, H, F]`; float32."""
-        features = 1 + self.key_width + self.key_width**2
-        matrix = torch.zeros(batch, self.heads, features, self.width // self.heads, device=self.value.weight.device)
-        return matrix, matrix[..., 0].clone()
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        (matrix,) = checked_state(state, self.init_state(x.shape[0]))
+        q, k, v = self._project(x)
+        matrix = torch.addcmul(matrix, self._features(k)[..., None], v[..., None, :])
+        return self._finish((self._features(q)[..., None, :] @ matrix)[..., 0, :], x), (matrix,)
 
-    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One token: `[B, D]` and the sums to `[B, D]` and the sums with it added."""
-        matrix, normaliser = state
-        q, k, v = (u[:, 0] for u in self._project(x[:, None]))
-        phi_q, phi_k = taylor_features(q), taylor_features(k)
-        matrix = matrix + phi_k[..., None] * v[..., None, :]
-        normaliser = normaliser + phi_k
-        o = torch.einsum("bhf,bhfv->bhv", phi_q, matrix) / (phi_q * normaliser).sum(-1, keepdim=True)
-        return self.out(o.flatten(1).to(x.dtype)), (matrix, normaliser)
+    def _features_count(self) -> Any:
+        """F."""
+        k = self.key_width
+        return 1 + k + (k * (k + 1) // 2 if self.symmetric else k**2)
 
-    def state_elements(self, t: int) -> int:
-        """Elements that survive between two decoding steps, per sequence, whatever `t`: H F (V + 1), F = 1 + K + K²."""
-        del t
-        features = 1 + self.key_width + self.key_width**2
-        return self.heads * features * (self.width // self.heads + 1)
+    def parameters_count(self) -> Any:
+        """2 D (D + H K)."""
+        return 2 * self.width * (self.width + self.heads * self.key_width)
+
+    def state_elements(self, t: Any) -> Any:
+        """Whatever `t`: F (D + H), the sums of φ(k) vᵀ and of φ(k)."""
+        return self._features_count() * (self.width + self.heads)
+
+    def prefill_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Projections, and linear attention with values of width V + 1."""
+        value = self.width // self.heads + 1
+        attention = linear_attention_flops(t, self.chunk, self.key_width, value, self._features_count())
+        return batch * (2 * t * self.parameters_count() + self.heads * attention)
+
+    def decode_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Projections, and 4 F (V + 1) a head: add to the state, read it."""
+        return batch * (2 * self.parameters_count() + 4 * self.state_elements(t))
+
+    def dataflow(self) -> Dataflow:
+        return Dataflow(state=self.state_elements(1))
+
+
+def _taylor(s: Tensor) -> Tensor:
+    return 1 + s + s.square() / 2
 
 
 def taylor_features(x: Tensor) -> Tensor:
@@ -87,12 +120,8 @@ def taylor_features(x: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(x[..., :1]), x, second], -1)
 
 
-def _chunked_taylor_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Normalised causal Taylor attention; q, k `[B, N, H, C, K]`, v `[B, N, H, C, V]`, N chunks of C tokens."""
-    v = torch.cat([v, torch.ones_like(v[..., :1])], -1)  # the last column sums to the denominator
-    s = q @ k.transpose(-1, -2)
-    o = (1 + s + s.square() / 2).tril() @ v
-    if q.shape[1] > 1:  # what the chunks before this one left in the state
-        state = (taylor_features(k[:, :-1]).transpose(-1, -2) @ v[:, :-1]).cumsum(1)  # [B, N-1, H, F, V+1]
-        o = torch.cat([o[:, :1], o[:, 1:] + taylor_features(q[:, 1:]) @ state], 1)
-    return o[..., :-1] / o[..., -1:]
+def symmetric_taylor_features(x: Tensor) -> Tensor:
+    """`[..., K] -> [..., 1 + K + K (K + 1) / 2]`, with the same products: `x_i x_j` once for i < j, `x_i² / √2`."""
+    i, j = torch.triu_indices(x.shape[-1], x.shape[-1], device=x.device)
+    second = x[..., i] * x[..., j] / torch.where(i == j, 2.0, 1.0).to(x).sqrt()
+    return torch.cat([torch.ones_like(x[..., :1]), x, second], -1)
