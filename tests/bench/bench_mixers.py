@@ -1,7 +1,7 @@
-"""Forward and backward of every mixer against softmax attention, side by side: `python tests/bench/bench_mixers.py [NAME...]`.
+"""Forward and backward of mixers against softmax attention: `python tests/bench/bench_mixers.py [NAME...]`.
 
-Batch 4, 1,024 tokens, width 256, the mixers' own defaults, float32. Prints the median of the paired ratios and times; the first column is
-what matters, since machines are noisy.
+Batch 4, 1,024 tokens, width 256, the mixers' own defaults, float32. Prints the median of ratios, each of two runs side by
+side, then the median time.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def main() -> None:
     print(f"{'mixer':<24}{'times attention':>16}{'ms':>10}{'parameters':>12}{'state at 1,024':>16}")
     for name in sys.argv[1:] or MIXERS:
         mixer = MIXERS[name](WIDTH)
-        once(attention, x), once(mixer, x)
+        once(attention, x)
+        once(mixer, x)
         pairs = [(once(attention, x), once(mixer, x)) for _ in range(ROUNDS)]
         ratio = statistics.median(own / other for other, own in pairs)
         own = statistics.median(own for _, own in pairs)
-        print(
-            f"{name:<24}{ratio:>16.2f}{own * 1e3:>10.0f}{mixer.parameters_count():>12,}{mixer.state_elements(TIME):>16,}"
-        )
+        sizes = f"{mixer.parameters_count():>12,}{mixer.state_elements(TIME):>16,}"
+        print(f"{name:<24}{ratio:>16.2f}{own * 1e3:>10.0f}{sizes}", flush=True)
 
 
 if __name__ == "__main__":

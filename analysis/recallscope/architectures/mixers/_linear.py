@@ -1,4 +1,4 @@
-"""Linear attention in chunks: scores inside a chunk, the state between chunks; no decay, a scalar one, or one a channel."""
+"""Linear attention in chunks: scores inside a chunk, the state between chunks; with no, scalar or channel decay."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def decayed_scores(q: Tensor, k: Tensor, total: Tensor) -> Tensor:
 
 
 def carry(updates: Tensor, state: Tensor, decay: Tensor | None) -> tuple[Tensor, Tensor]:
-    """States before each chunk `[B, N, H, F, V]` and after the last, from the chunks' updates and decays `[B, N, H, F, 1]`."""
+    """States before each chunk `[B, N, H, F, V]` and after the last, from the chunks' updates and `[B, N, H, F, 1]` decays."""
     before = []
     for n in range(updates.shape[1]):
         before.append(state)
