@@ -1,7 +1,7 @@
 """Forward and backward of mixers against softmax attention: `python tests/bench/bench_mixers.py [NAME...]`.
 
-Batch 4, 1,024 tokens, width 256, the mixers' own defaults, float32. Prints the median of ratios, each of two runs side by
-side, then the median time.
+Batch 4, 1,024 tokens, width 256, the mixers' own defaults, float32. Prints the median of ratios, each of two runs side
+by side, then the median time.
 """
 
 from __future__ import annotations

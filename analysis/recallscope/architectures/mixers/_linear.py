@@ -81,7 +81,7 @@ def decayed_scores(q: Tensor, k: Tensor, total: Tensor) -> Tensor:
 
 
 def carry(updates: Tensor, state: Tensor, decay: Tensor | None) -> tuple[Tensor, Tensor]:
-    """States before each chunk `[B, N, H, F, V]` and after the last, from the chunks' updates and `[B, N, H, F, 1]` decays."""
+    """States before each chunk `[B, N, H, F, V]`, and the last one, from the updates and decays `[B, N, H, F, 1]`."""
     before = []
     for n in range(updates.shape[1]):
         before.append(state)
