@@ -39,6 +39,18 @@ def test_tag_prints_a_summary_and_writes_one_row_per_token(folder, capsys, bundl
     assert not list(folder.glob("*.tmp"))
 
 
+def test_state_and_cost_print_a_table_the_crossing_and_json(capsys):
+    names = ["attention:width=64,heads=2", "based:width=64,key_width=4"]
+    assert call("state", *names, "--length", "10,1000", "--dtype", "float32", "--json") == 0
+    *table, crossing, rows = capsys.readouterr().out.splitlines()
+    assert table[2].split() == [names[0], "10", "1,280", "5", "KiB", "1,280", "5", "KiB"]
+    assert crossing == f"state elements: {names[0]} = {names[1]} at t = 11.2"  # 21 · 68 / 128
+    values = {(r["subject"], r["t"]): r["value"] for r in json.loads(rows) if r["metric"] == "state_bytes"}
+    assert values[names[1], 1000] == 4 * 21 * 68
+    assert call("cost", *names, "--length", "64", "--batch", "3") == 0
+    assert "decode flops" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -47,6 +59,9 @@ def test_tag_prints_a_summary_and_writes_one_row_per_token(folder, capsys, bundl
         (["slice", "a=x.parquet", "b=y.parquet"], "losses: x.parquet does not exist"),
         (["tag", "--text", "missing.txt"], "text: missing.txt does not exist"),
         (["slice", "a", "b", "--window", "1"], "window: at least 2 tokens, got 1"),
+        (["state", "nothing"], "architecture: a preset (based-363m, "),
+        (["state", "attention", "--length", "many"], "length: whole numbers separated by commas, got 'many'"),
+        (["cost", "attention", "--dtype", "int3"], "dtype: one of float32"),
         (["train", "lm", "mamba", "--out", "m"], "model: one of attention, window, hyena, based"),
     ],
 )
@@ -67,6 +82,7 @@ def test_help_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
+    assert "state" in done.stdout and "cost" in done.stdout
     assert "slice" in done.stdout and "tag" in done.stdout and "train" in done.stdout
 
 

@@ -9,8 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recallscope.architectures.architecture import Architecture as Architecture
+    from recallscope.architectures.costs import cost as cost
+    from recallscope.architectures.costs import crossings as crossings
+    from recallscope.architectures.costs import formula as formula
     from recallscope.architectures.model import LanguageModel as LanguageModel
     from recallscope.architectures.model import ModelConfig as ModelConfig
+    from recallscope.architectures.names import architecture as architecture
+    from recallscope.architectures.tables import cost_table as cost_table
+    from recallscope.evidence import read_evidence as read_evidence
+    from recallscope.evidence import write_evidence as write_evidence
     from recallscope.slicing.attribution import attribute as attribute
     from recallscope.slicing.attribution import format_table as format_table
     from recallscope.slicing.records import read_records as read_records
@@ -22,6 +30,14 @@ if TYPE_CHECKING:
     from recallscope.slicing.tagging.tags import tag as tag
 
 _WHERE = {
+    "Architecture": "recallscope.architectures.architecture",
+    "architecture": "recallscope.architectures.names",
+    "cost": "recallscope.architectures.costs",
+    "cost_table": "recallscope.architectures.tables",
+    "crossings": "recallscope.architectures.costs",
+    "formula": "recallscope.architectures.costs",
+    "read_evidence": "recallscope.evidence",
+    "write_evidence": "recallscope.evidence",
     "LanguageModel": "recallscope.architectures.model",
     "ModelConfig": "recallscope.architectures.model",
     "plots": "recallscope.slicing",

@@ -103,6 +103,63 @@ def tag_command(
         typer.echo(json.dumps(summary))
 
 
+Architectures = Annotated[
+    list[str], typer.Argument(help="Presets, mixers with options (attention:width=512,heads=8), or model folders.")
+]
+Dtype = Annotated[str, typer.Option(help="Of weights and activations: float32, bfloat16, float8, int8, int4.")]
+StateDtype = Annotated[str | None, typer.Option(help="Of the state [default: as --dtype].")]
+
+
+@app.command("state")
+def state_command(
+    architectures: Architectures,
+    length: Annotated[str, typer.Option(help="Tokens seen, separated by commas.")] = "4096,131072",
+    dtype: Dtype = "bfloat16",
+    state_dtype: StateDtype = None,
+    as_json: Json = False,
+) -> None:
+    """State that survives between two decoding steps, stored and read, and where two architectures cross."""
+    from recallscope.architectures.tables import STATE_COLUMNS
+
+    _costs(architectures, length, 1, dtype, state_dtype, STATE_COLUMNS, ("state_elements",), as_json)
+
+
+@app.command("cost")
+def cost_command(
+    architectures: Architectures,
+    length: Annotated[str, typer.Option(help="Tokens, separated by commas.")] = "4096,131072",
+    batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
+    dtype: Dtype = "bfloat16",
+    state_dtype: StateDtype = None,
+    as_json: Json = False,
+) -> None:
+    """Parameters, FLOPs per token of training, prefill and decoding, bytes per decoding step, and the crossings."""
+    from recallscope.architectures.tables import COST_COLUMNS
+
+    quantities = ("decode_flops", "decode_bytes")
+    _costs(architectures, length, batch, dtype, state_dtype, COST_COLUMNS, quantities, as_json)
+
+
+def _costs(
+    names: list[str], length: str, batch: int, dtype: str, state_dtype: str | None,
+    columns: tuple[str, ...], crossing: tuple[str, ...], as_json: bool,
+) -> None:  # fmt: skip
+    from recallscope.architectures.names import architecture
+    from recallscope.architectures.tables import cost_table, crossing_lines, format_costs
+
+    try:
+        lengths = [int(one) for one in length.split(",")]
+    except ValueError:
+        raise ValueError(f"length: whole numbers separated by commas, got {length!r}") from None
+    found = [architecture(name) for name in names]
+    table = cost_table(found, lengths, batch, dtype, state_dtype)
+    typer.echo(format_costs(table, columns))
+    for line in crossing_lines(found, crossing, batch, dtype, state_dtype):
+        typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(table.to_pylist()))
+
+
 @train_app.command("lm")
 def train_lm(
     model: Annotated[

@@ -6,6 +6,7 @@ import functools
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -163,10 +164,13 @@ def test_formulas_hold_as_expressions(name, key):
     mixer = make(name, key)
     t, batch = sympy.symbols("t B", positive=True, integer=True)
     for length in (65, 130):
+        lengths = np.array([2, length], dtype=object)
         for formula in (mixer.state_elements, mixer.read_elements, mixer.write_elements):
             assert sympy.sympify(formula(t)).subs(t, length) == formula(length)
+            assert np.all(formula(lengths) == np.array([formula(2), formula(length)]))
         for formula in (mixer.prefill_flops, mixer.training_flops, mixer.decode_flops):
             assert sympy.sympify(formula(t, batch)).subs({t: length, batch: 3}) == formula(length, 3)
+        assert np.all(mixer.decode_flops(lengths) == np.array([mixer.decode_flops(2), mixer.decode_flops(length)]))
 
 
 @every_mixer

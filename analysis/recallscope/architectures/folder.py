@@ -16,11 +16,19 @@ def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = to
     """Write the model's shape and weights, cast to `dtype`; each file under a temporary name, then renamed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.detach().to(dtype).contiguous() for name, value in model.state_dict().items()}
+    weights = {name: value.detach().to(dtype).contiguous() for name, value in _stored(model).items()}
     save_file(weights, folder / "model.safetensors.tmp", metadata={"format": "pt"})
     os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
     (folder / "config.json.tmp").write_text(model.config.to_json())
     os.replace(folder / "config.json.tmp", folder / "config.json")
+
+
+def _stored(model: LanguageModel) -> dict[str, torch.Tensor]:
+    """The weights, a tied head left out: it is the embedding."""
+    weights = model.state_dict()
+    if model.config.tied:
+        del weights["head.weight"]
+    return weights
 
 
 def load_model(folder: str | Path) -> LanguageModel:
@@ -42,6 +50,8 @@ def load_model(folder: str | Path) -> LanguageModel:
             raise
         raise ValueError(f"model: {folder}/model.safetensors is broken ({error})") from None
     try:
+        if model.config.tied and "embedding.weight" in weights:
+            weights["head.weight"] = weights["embedding.weight"]
         model.load_state_dict({name: value.float() for name, value in weights.items()})
     except RuntimeError as error:
         raise ValueError(f"model: the weights of {folder} do not fit its config.json ({error})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recallscope.architectures.mixers import MIXERS
+from recallscope.architectures.feed_forward import FFN_OPTIONS, FeedForward, MixtureOfExperts, feed_forward
+from recallscope.architectures.mixers import MIXERS, Mixer, State
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,20 @@ class ModelConfig:
     width : int
         Model width D.
     layers : tuple of dict
-        One per layer: `{"mixer": name in MIXERS, ...its keyword arguments}`.
+        One per layer: `{"mixer": name in MIXERS, ...its keyword arguments}`; and where they differ from a dense FFN of
+        `ffn_width`: that width, `experts` (number), `active_experts` (per token), `shared_width` (always used) and
+        `shared_gate`.
     ffn_width : int
-        Hidden width of the SwiGLU feed-forward layers.
+        Hidden width of the SwiGLU feed-forward layers; 0: none.
     context : int
         Length of the training windows, in tokens; a default for evaluation, not a limit.
+    tied : bool
+        Whether the head has the embedding's weights.
+    loops : int
+        How often the stack of layers runs, with the same weights and states of its own (Dehghani et al. 2018; Giannou
+        et al. 2023).
+    inject : bool
+        Whether every pass but the first adds the embedding to its input.
     """
 
     vocabulary: int
@@ -35,12 +46,16 @@ class ModelConfig:
     layers: tuple[dict[str, Any], ...]
     ffn_width: int
     context: int = 1024
+    tied: bool = False
+    loops: int = 1
+    inject: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(dict(layer) for layer in self.layers))
+        if self.loops < 1:
+            raise ValueError(f"loops: at least 1, got {self.loops}")
         for layer in self.layers:
-            if layer.get("mixer") not in MIXERS:
-                raise ValueError(f"layers: mixer must be one of {', '.join(MIXERS)}, got {layer.get('mixer')!r}")
+            _check_layer(layer)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -50,42 +65,65 @@ class ModelConfig:
         return cls(**json.loads(text))
 
 
-class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020): `W₂ (SiLU(W₁ x) ⊙ W₃ x)`, W₁ and W₃ in one product."""
+def _check_layer(layer: dict[str, Any]) -> None:
+    name = layer.get("mixer")
+    if name not in MIXERS:
+        raise ValueError(f"layers: mixer must be one of {', '.join(MIXERS)}, got {name!r}")
+    known = mixer_options(name)
+    unknown = set(layer) - set(known) - {"mixer", *FFN_OPTIONS}
+    if unknown:
+        raise ValueError(f"layers: {name} takes {', '.join([*known, *FFN_OPTIONS])}, got {', '.join(sorted(unknown))}")
 
-    def __init__(self, width: int, hidden: int):
-        super().__init__()
-        self.up = nn.Linear(width, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.up(x).chunk(2, -1)
-        return self.down(F.silu(gate) * value)
+def mixer_options(name: str) -> dict[str, Any]:
+    """The keyword arguments of a mixer and their defaults, those that its base passes on included."""
+    options: dict[str, Any] = {}
+    for kind in MIXERS[name].__mro__:
+        if "__init__" not in vars(kind) or kind.__module__.startswith("torch"):
+            continue
+        parameters = inspect.signature(kind.__init__).parameters.values()
+        options |= {p.name: p.default for p in parameters if p.name not in options and p.kind != p.VAR_KEYWORD}
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            break
+    return {option: default for option, default in options.items() if option not in ("self", "width")}
+
+
+def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, FeedForward | MixtureOfExperts | None]:
+    """The mixer and the feed-forward layer of one entry of `config.layers`."""
+    ffn = {"ffn_width": config.ffn_width} | {name: layer[name] for name in FFN_OPTIONS if name in layer}
+    options = {name: value for name, value in layer.items() if name not in ("mixer", *FFN_OPTIONS)}
+    return MIXERS[layer["mixer"]](config.width, **options), feed_forward(config.width, ffn)
 
 
 class Block(nn.Module):
-    """`x + Mixer(RMSNorm(x))`, then `x + FFN(RMSNorm(x))`."""
+    """`x + Mixer(RMSNorm(x))`, then `x + FFN(RMSNorm(x))` if there is an FFN."""
 
     def __init__(self, config: ModelConfig, layer: dict[str, Any]):
         super().__init__()
-        arguments = {name: value for name, value in layer.items() if name != "mixer"}
         self.mixer_norm = nn.RMSNorm(config.width, eps=1e-5)
-        self.mixer = MIXERS[layer["mixer"]](config.width, **arguments)
-        self.ffn_norm = nn.RMSNorm(config.width, eps=1e-5)
-        self.ffn = FeedForward(config.width, config.ffn_width)
+        self.mixer, self.ffn = build_layer(config, layer)
+        self.ffn_norm = nn.RMSNorm(config.width, eps=1e-5) if self.ffn else None
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return x + self.ffn(self.ffn_norm(x)) if self.ffn and self.ffn_norm else x
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mixer(self.mixer_norm(x))
-        return x + self.ffn(self.ffn_norm(x))
+        return self._feed_forward(x + self.mixer(self.mixer_norm(x)))
 
-    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def prefill(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        mixed, state = self.mixer.prefill(self.mixer_norm(x), state)
+        return self._feed_forward(x + mixed), state
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         mixed, state = self.mixer.step(self.mixer_norm(x), state)
-        x = x + mixed
-        return x + self.ffn(self.ffn_norm(x)), state
+        return self._feed_forward(x + mixed), state
 
 
 class LanguageModel(nn.Module):
-    """Causal language model over any stack of mixers; embedding and head have weights of their own."""
+    """Causal language model over any stack of mixers; embedding and head have weights of their own unless tied.
+
+    What it costs, `architecture.Architecture` says.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -95,6 +133,8 @@ class LanguageModel(nn.Module):
         self.norm = nn.RMSNorm(config.width, eps=1e-5)
         self.head = nn.Linear(config.width, config.vocabulary, bias=False)
         self._initialise()
+        if config.tied:
+            self.head.weight = self.embedding.weight
 
     def _initialise(self) -> None:
         """Normal weights of deviation 1/√fan_in; zeros in the head and in the last product of each residual branch.
@@ -102,11 +142,11 @@ class LanguageModel(nn.Module):
         So the residual stream starts as the embedding alone, the loss at ln(vocabulary). With branches that start at
         full size, attention had not learned to copy after 11 M tokens (see LOG.md).
         """
-        for name, parameter in self.named_parameters():
-            if name.endswith(("mixer.out.weight", "ffn.down.weight", "head.weight")):
-                nn.init.zeros_(parameter)
-            elif parameter.ndim == 2 and "filter" not in name:
-                nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear) and name.endswith(("mixer.out", "ffn.down", "head")):
+                nn.init.zeros_(module.weight)
+            elif isinstance(module, nn.Linear | nn.Embedding) and "filter" not in name:  # Hyena's has its own scale
+                nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
 
     def _embed(self, ids: Tensor) -> Tensor:
         """Embeddings times √D: of unit size, and yet learned as fast as weights of size 1/√D."""
@@ -114,34 +154,42 @@ class LanguageModel(nn.Module):
 
     def hidden(self, ids: Tensor) -> Tensor:
         """`[B, T] -> [B, T, D]`: what the head reads."""
-        x = self._embed(ids)
-        for block in self.blocks:
-            x = block(x)
+        x = start = self._embed(ids)
+        for block, again in self._passes():
+            x = block(x + start if again else x)
         return self.norm(x)
 
     def forward(self, ids: Tensor) -> Tensor:
         """`[B, T] -> logits [B, T, vocabulary]`."""
         return self.head(self.hidden(ids))
 
-    def init_state(self, batch: int) -> list[tuple[Tensor, ...]]:
-        """State of every layer before the first token."""
-        return [block.mixer.init_state(batch) for block in self.blocks]  # type: ignore[union-attr, operator]
+    def _passes(self) -> list[tuple[Block, bool]]:
+        """The blocks in the order in which they run, and whether the embedding is added before them."""
+        inject = self.config.inject
+        loops = range(self.config.loops)
+        return [(block, inject and i == 0 and loop > 0) for loop in loops for i, block in enumerate(self.blocks)]  # type: ignore[misc]
 
-    def step(self, ids: Tensor, states: list[tuple[Tensor, ...]]) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """One token per sequence: `[B]` and the states to logits `[B, vocabulary]` and the new states."""
-        x, after = self._embed(ids), []
-        for block, state in zip(self.blocks, states, strict=True):
-            x, state = block.step(x, state)  # type: ignore[operator]
+    def init_state(self, batch: int) -> list[State]:
+        """State of every layer before the first token, for each pass over the layers."""
+        return [block.mixer.init_state(batch) for block, _ in self._passes()]
+
+    def prefill(self, ids: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
+        """`[B, T]` and the states before them to logits `[B, T, vocabulary]` and the states after them."""
+        passes, after = self._passes(), []
+        x = start = self._embed(ids)
+        for (block, again), state in zip(passes, states or [None] * len(passes), strict=True):
+            x, state = block.prefill(x + start if again else x, state)
             after.append(state)
         return self.head(self.norm(x)), after
 
-    def state_elements(self, t: int) -> int:
-        """Elements that survive between two decoding steps after `t` tokens, per sequence, over all layers."""
-        return sum(block.mixer.state_elements(t) for block in self.blocks)  # type: ignore[union-attr, operator]
-
-    def parameters_count(self) -> int:
-        """Number of parameters, embedding and head included."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    def step(self, ids: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
+        """One token per sequence: `[B]` and the states to logits `[B, vocabulary]` and the new states."""
+        x = start = self._embed(ids)
+        after = []
+        for (block, again), state in zip(self._passes(), states, strict=True):
+            x, state = block.step(x + start if again else x, state)
+            after.append(state)
+        return self.head(self.norm(x)), after
 
 
 def cross_entropy(model: LanguageModel, ids: Tensor, targets: Tensor) -> Tensor:

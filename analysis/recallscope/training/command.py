@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import platform
-import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.model import LanguageModel, ModelConfig
 from recallscope.bundled import TRAINING_PACKAGES, bundled_tokenizer, documents
 from recallscope.text import Tokenizer, load_tokenizer, read_documents
@@ -56,11 +57,10 @@ def train_language_model(
         seed=seed,
         compile=compile,
     )
-    started = time.perf_counter()
-    trained = train(shape, config, array, out, device, log=_printer(config.steps, echo))
-    seconds = time.perf_counter() - started
+    trained = train(shape, config, array, out, device, log=_printer(config, shape.context, echo))
     chosen.backend.save(str(out / "tokenizer.json"))
-    card = model_card(trained, config, out, array, text, seconds, chosen)
+    card = model_card(trained, config, out, array, text, chosen)
+    card["command"] = _command(model, text, tokenizer, config, tokens)
     (out / "card.json.tmp").write_text(json.dumps(card, indent=2) + "\n")
     os.replace(out / "card.json.tmp", out / "card.json")
     return card
@@ -77,13 +77,25 @@ def _shape(model: str) -> ModelConfig:
         raise ValueError(f"model: {model} is not a model shape ({error})") from None
 
 
-def _printer(steps: int, echo: Callable[[str], None]) -> Callable[[dict], None]:
+def _printer(config: TrainingConfig, context: int, echo: Callable[[str], None]) -> Callable[[dict], None]:
+    recent: deque[float] = deque(maxlen=20)
+
     def log(row: dict) -> None:
         step = row["step"] + 1
-        if step % 20 == 0 or step == steps:
-            echo(f"step {step}/{steps}  loss {row['loss']:.3f}  {row['tokens_per_second']:,.0f} tok/s")
+        recent.append(row["seconds"])
+        if step % 20 == 0 or step == config.steps:
+            speed = config.batch * context * len(recent) / sum(recent)
+            echo(f"step {step}/{config.steps}  loss {row['loss']:.3f}  {speed:,.0f} tok/s")
 
     return log
+
+
+def _command(model: str, text: str | None, tokenizer: str | Path | None, config: TrainingConfig, tokens: int) -> str:
+    """The command line that trains the same model again."""
+    given = {"text": text, "tokenizer": tokenizer}
+    words = [f"--{name} {value}" for name, value in given.items() if value is not None]
+    numbers = f"--tokens {tokens} --batch {config.batch} --learning-rate {config.learning_rate:g} --seed {config.seed}"
+    return " ".join(["recallscope train lm", model, *words, numbers, "--out DIR"])
 
 
 def model_card(
@@ -92,29 +104,31 @@ def model_card(
     folder: Path,
     tokens: np.ndarray,
     text: str | None,
-    seconds: float | None,
     tokenizer: Tokenizer,
 ) -> dict[str, Any]:
     """What a user must know of a trained model: data, tokens, settings, losses, whether it copies, how it was made.
 
-    `seconds` is the time of the last (perhaps resumed) run. Losses are means over tenths of training, nats per token;
-    `late_slope` is the change of the loss over the last two tenths: how far from flat the curve still is.
+    `seconds` is the time of all steps, over all runs if there were interruptions. Losses are means over tenths of
+    training, nats per token; `late_slope` is the change of the loss over the last two tenths: how far from flat the
+    curve still is.
     """
-    curve = np.array([row["loss"] for row in losses(folder)])
+    rows = losses(folder)
+    curve = np.array([row["loss"] for row in rows])
+    step_tokens, shape = config.batch * model.config.context, Architecture("", model.config)
     tenths = [float(part.mean()) for part in np.array_split(curve, min(10, len(curve)))]
     return {
-        "parameters": model.parameters_count(),
+        "parameters": shape.parameters(),
         "model": asdict(model.config),
         "training": asdict(config),
-        "tokens_trained": config.steps * config.batch * model.config.context,
+        "tokens_trained": config.steps * step_tokens,
         "text": text or f"installed packages: {', '.join(TRAINING_PACKAGES)}",
         "tokens_sha256": hashlib.sha256(np.ascontiguousarray(tokens).tobytes()).hexdigest(),
         "tokenizer_sha256": tokenizer.hash,
         "loss_by_tenth": tenths,
         "late_slope": tenths[-1] - tenths[-2] if len(tenths) > 1 else None,
         "copy_loss": {str(n): copy_losses(model, n) for n in COPY_LENGTHS if 2 * n < model.config.context},
-        "state_elements_1024": model.state_elements(1024),
-        "seconds": seconds,
+        "state_elements_1024": shape.state_elements(1024),
+        "seconds": sum(row.get("seconds", 0.0) for row in rows),
         "machine": {"python": platform.python_version(), "torch": _torch_version(), "cores": os.cpu_count()},
     }
 

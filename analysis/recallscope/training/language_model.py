@@ -77,7 +77,7 @@ def train(
     first = _resume(folder / "checkpoint.pt", identity, model, optimizers)
     _cut_log(folder / "losses.jsonl", first)
     loss_of = torch.compile(cross_entropy) if config.compile else cross_entropy
-    started = time.perf_counter()
+    before = time.perf_counter()
     with open(folder / "losses.jsonl", "a") as losses:
         for step in range(first, config.steps):
             ids = _batch(tokens, model_config.context, windows, config, step).to(device)
@@ -87,11 +87,12 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             _update(optimizers, config.learning_rate * _schedule(step, config))
             row = {"step": step, "loss": loss.item(), "gradient_norm": norm.item()}
+            now = time.perf_counter()
+            row["seconds"], before = now - before, now
             losses.write(json.dumps(row) + "\n")
             losses.flush()
             if log:
-                done = (step + 1 - first) * ids.shape[0] * model_config.context
-                log(row | {"tokens_per_second": done / (time.perf_counter() - started)})
+                log(row)
             if (step + 1) % checkpoint_every == 0:
                 _checkpoint(folder / "checkpoint.pt", identity, step + 1, model, optimizers)
     save_model(model, folder)

@@ -1,4 +1,4 @@
-"""Linear attention in chunks: scores inside a chunk, the state between chunks; with no, scalar or channel decay."""
+"""Linear attention in chunks: scores inside a chunk, the state between chunks; without decay, or with a scalar one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def linear_attention(
     features: Callable[[Tensor], Tensor] | None = None,
     kernel: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`o_t = S_tᵀ φ(q_t)`, `S_t = diag(α_t) S_{t-1} + φ(k_t) v_tᵀ`; O(T (C + F)).
+    """`o_t = S_tᵀ φ(q_t)`, `S_t = α_t S_{t-1} + φ(k_t) v_tᵀ`; O(T (C + F)).
 
     Parameters
     ----------
@@ -31,11 +31,10 @@ def linear_attention(
     state : Tensor
         `[B, H, F, V]`, before the first token.
     chunk : int
-        Tokens C per chunk; changes speed, not results. At most 32 with a decay per channel, whose scores take C K
-        elements a token.
+        Tokens C per chunk; changes speed, not results.
     log_decay : Tensor or None
-        `ln α`, at most 0: `[B, T, H, 1]` for a scalar, `[B, T, H, K]` for one a channel. Every exponent taken is a sum
-        of it over tokens later than the key's, so never positive: strong decay underflows, it cannot overflow.
+        `ln α`, at most 0, `[B, T, H, 1]` (one a channel: `_channel_decay`). Every exponent taken is a sum of it over
+        tokens later than the key's, so never positive: strong decay underflows, it cannot overflow.
     features, kernel : functions or None
         φ, `[..., K] -> [..., F]`, and the product `φ(q)·φ(k)` as a function of `q·k`, which spares forming φ inside a
         chunk. None: the identity.
@@ -45,12 +44,10 @@ def linear_attention(
     time = q.shape[1]
     chunk = min(chunk, time)
     q, k, v = (into_chunks(u, chunk) for u in (q, k, v))
-    total = None
-    if log_decay is None:
-        scores = q @ k.transpose(-1, -2)
-    else:
-        total = into_chunks(log_decay, chunk).cumsum(-2)  # [B, N, H, C, 1 or K]
-        scores = decayed_scores(q, k, total)
+    scores, total = q @ k.transpose(-1, -2), None
+    if log_decay is not None:
+        total = into_chunks(log_decay, chunk).cumsum(-2)  # [B, N, H, C, 1]
+        scores = scores * decay_ratios(total)
     scores = (scores if kernel is None else kernel(scores)).tril()
     if features is not None:
         q, k = features(q), features(k)
@@ -70,22 +67,22 @@ def from_chunks(u: Tensor, time: int) -> Tensor:
     return u.transpose(2, 3).flatten(1, 2)[:, :time]
 
 
-def decayed_scores(q: Tensor, k: Tensor, total: Tensor) -> Tensor:
-    """`Σ_c q_ic k_jc e^{G_ic - G_jc}` for j ≤ i, 0 elsewhere: `[..., C, C]`; G is the running sum of the log decay."""
-    size = q.shape[-2]
-    later = torch.ones(size, size, dtype=torch.bool, device=q.device).triu(1)
-    if total.shape[-1] == 1:
-        return (q @ k.transpose(-1, -2)) * (total - total.transpose(-1, -2)).masked_fill(later, -torch.inf).exp()
-    ratio = (total[..., :, None, :] - total[..., None, :, :]).masked_fill(later[..., None], -torch.inf).exp()
-    return ((k[..., None, :, :] * ratio) @ q[..., :, None]).squeeze(-1)
+def decay_ratios(total: Tensor) -> Tensor:
+    """`e^{G_i - G_j}` for j ≤ i, 0 elsewhere, `[..., C, C]`, from the running sums G of log decays `[..., C, 1]`."""
+    later = torch.ones(total.shape[-2], total.shape[-2], dtype=torch.bool, device=total.device).triu(1)
+    return (total - total.transpose(-1, -2)).masked_fill(later, -torch.inf).exp()
 
 
 def carry(updates: Tensor, state: Tensor, decay: Tensor | None) -> tuple[Tensor, Tensor]:
-    """States before each chunk `[B, N, H, F, V]`, and the last one, from the updates and decays `[B, N, H, F, 1]`."""
+    """States before each chunk `[B, N, H, F, V]`, and the last one, from the updates and decays `[B, N, H, F, 1]`.
+
+    Unbound, not indexed: the gradient of an index has the size of what is indexed, and chunks may be many.
+    """
     before = []
-    for n in range(updates.shape[1]):
+    decays = [None] * updates.shape[1] if decay is None else decay.unbind(1)
+    for update, kept in zip(updates.unbind(1), decays, strict=True):
         before.append(state)
-        state = updates[:, n] + (state if decay is None else state * decay[:, n])
+        state = update + (state if kept is None else state * kept)
     return torch.stack(before, 1), state
 
 

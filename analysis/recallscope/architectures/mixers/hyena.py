@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._counts import fft_flops, fft_size, minimum
+from recallscope.architectures.mixers._counts import fft_flops, minimum
+from recallscope.architectures.mixers._long_convolution import causal_convolution, decay_window
 from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
@@ -47,7 +48,7 @@ class Hyena(Mixer):
         self.filter_mid = nn.Linear(filter_width, filter_width)
         self.filter_out = nn.Linear(filter_width, width, bias=False)
         self.register_buffer("features", _positional_features(length, bands), persistent=False)
-        self.register_buffer("decay", _decay_window(length, width), persistent=False)
+        self.register_buffer("decay", decay_window(length, width), persistent=False)
 
     def filter(self, length: int) -> Tensor:
         """The filter's first `length` taps, `[D, min(length, self.length)]`, float32 at least."""
@@ -130,24 +131,8 @@ class Hyena(Mixer):
         return Dataflow((Span(0, 3, 3 * self.width), Span(0, self.length + 2, self.width)))
 
 
-def causal_convolution(x: Tensor, taps: Tensor) -> Tensor:
-    """`y_t = Σ_j taps_j x_{t-j}` along the last axis, by FFT; `x` `[B, D, T]`, `taps` `[D, ≤ T]`."""
-    size = fft_size(x.shape[-1])
-    return torch.fft.irfft(torch.fft.rfft(x, size) * torch.fft.rfft(taps, size), size)[..., : x.shape[-1]]
-
-
 def _positional_features(length: int, bands: int) -> Tensor:
     """`[length, 2·bands+1]`: distance, and sines and cosines of `bands` frequencies from one to `length`/2 periods."""
     distance = torch.linspace(0, 1, length)[:, None]
     frequency = 2 * math.pi * torch.logspace(0, math.log10(max(length / 2, 1.0)), bands)
     return torch.cat([distance, torch.sin(distance * frequency), torch.cos(distance * frequency)], 1)
-
-
-def _decay_window(length: int, width: int) -> Tensor:
-    """Exponential windows `[D, length]`, their time constants spread from 2 tokens to the whole length over channels.
-
-    Scaled to unit energy so that the sum over a window does not grow with its length.
-    """
-    constant = torch.logspace(math.log10(2.0), math.log10(max(length, 2)), width)[:, None]
-    window = torch.exp(-torch.arange(length) / constant)
-    return window / window.square().sum(1, keepdim=True).sqrt()

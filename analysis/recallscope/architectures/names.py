@@ -1,0 +1,106 @@
+"""From a name to an architecture: presets, mixers with options, model folders."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.mixers import MIXERS
+from recallscope.architectures.model import ModelConfig, mixer_options
+from recallscope.architectures.presets import PRESETS
+
+_SHAPE = {"width": 2048, "layers": 1, "ffn_width": 0, "vocabulary": 0, "tied": False}
+
+
+def architecture(name: str | None = None, *, mixer: str | None = None, **options: Any) -> Architecture:
+    """The architecture of a name, or of one mixer repeated.
+
+    Parameters
+    ----------
+    name : str or None
+        A preset (`PRESETS`), a folder or `config.json` of this toolkit or of Hugging Face (families that are known), or
+        `mixer:option=value,...` with the options below.
+    mixer : str or None
+        Instead of a name: a mixer in `MIXERS`.
+    **options
+        `width` (2,048), `layers` (1), `ffn_width` (0: none), `vocabulary` (0: neither embedding nor head), `tied`, and
+        the mixer's own. The defaults describe a single bare layer.
+
+    Raises `ValueError` for unknown names and options; it lists the known ones.
+    """
+    if (name is None) == (mixer is None):
+        raise ValueError(f"name, mixer: exactly one of them, got {name!r} and {mixer!r}")
+    if mixer is not None:
+        return _repeated(mixer, mixer, options)
+    assert name is not None
+    if name in PRESETS:
+        return _without(options, Architecture(name, PRESETS[name].config, PRESETS[name].source))
+    if Path(name).exists():
+        return _without(options, _from_disk(Path(name)))
+    head, _, tail = name.partition(":")
+    if head in MIXERS:
+        return _repeated(name, head, _parsed(tail) | options)
+    raise ValueError(
+        f"architecture: a preset ({', '.join(PRESETS)}), a mixer with options such as attention:width=512,heads=8 "
+        f"({', '.join(MIXERS)}), or a model folder, got {name!r}"
+    )
+
+
+def _without(options: dict[str, Any], found: Architecture) -> Architecture:
+    if options:
+        raise ValueError(f"options: none beside a preset or folder, got {', '.join(options)}")
+    return found
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """`heads=8,rope_base=None` as a dictionary; what is not a Python literal is a string."""
+    options = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"architecture: options as name=value, separated by commas, got {part!r}")
+        try:
+            options[key.strip()] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[key.strip()] = value
+    return options
+
+
+def _repeated(label: str, mixer: str, options: dict[str, Any]) -> Architecture:
+    if mixer not in MIXERS:
+        raise ValueError(f"mixer: one of {', '.join(MIXERS)}, got {mixer!r}")
+    own = mixer_options(mixer)
+    unknown = set(options) - set(_SHAPE) - set(own)
+    if unknown:
+        known = ", ".join([*_SHAPE, *own])
+        raise ValueError(f"options: {mixer} takes {known}, got {', '.join(sorted(unknown))}")
+    shape = _SHAPE | {key: value for key, value in options.items() if key in _SHAPE}
+    for key in ("width", "layers", "ffn_width", "vocabulary"):
+        least = 1 if key in ("width", "layers") else 0
+        if not isinstance(shape[key], int) or shape[key] < least:
+            raise ValueError(f"{key}: an integer of at least {least}, got {shape[key]!r}")
+    layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _SHAPE}
+    config = ModelConfig(
+        shape["vocabulary"], shape["width"], (layer,) * shape["layers"], shape["ffn_width"], tied=shape["tied"]
+    )
+    return Architecture(label, config)
+
+
+def _from_disk(path: Path) -> Architecture:
+    from recallscope.architectures.hugging_face import from_hugging_face
+
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"architecture: {path} must hold a config.json ({error})") from None
+    if isinstance(found, dict) and "model_type" in found:
+        return Architecture(path.stem if path.is_file() else path.name, from_hugging_face(found), str(file))
+    try:
+        config = ModelConfig(**found)
+    except TypeError as error:
+        raise ValueError(f"architecture: {file} is not a model shape ({error})") from None
+    return Architecture(path.name, config, str(file))

@@ -1,0 +1,65 @@
+"""The one table shape for every number: what it is of, how it was got, and from where."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+COLUMNS = {
+    "subject": pa.string(), "metric": pa.string(), "value": pa.float64(), "unit": pa.string(),
+    "low": pa.float64(), "high": pa.float64(), "n": pa.int64(),
+    "kind": pa.string(), "source": pa.string(), "trust": pa.string(), "flag": pa.string(),
+}  # fmt: skip
+REQUIRED = ("subject", "metric", "value", "unit", "kind")
+KINDS = ("published", "measured", "derived")
+
+
+def evidence(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table: the columns of `COLUMNS`, then one column for each knob of the settings.
+
+    A row holds `subject`, `metric`, `value` (None: missing), `unit` and `kind` (`published`, `measured`, `derived`);
+    `low`, `high` and `n` where there is an interval; `source`, `trust`, `flag`; and any further keys, its setting (`t`,
+    `batch`, `seed`, `device`, ...). What a row lacks is null. Raises `ValueError` for a row without the five, or of
+    another kind.
+    """
+    rows = [dict(row) for row in rows]
+    for i, row in enumerate(rows):
+        missing = [name for name in REQUIRED if name not in row]
+        if missing:
+            raise ValueError(f"rows[{i}]: {', '.join(REQUIRED)} are required, {', '.join(missing)} missing")
+        if row["kind"] not in KINDS:
+            raise ValueError(f"rows[{i}]: kind is one of {', '.join(KINDS)}, got {row['kind']!r}")
+    knobs = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in COLUMNS.items()}
+    return pa.table(columns | {name: pa.array([row.get(name) for row in rows]) for name in knobs})
+
+
+def write_evidence(table: pa.Table, path: str | Path) -> None:
+    """Write as JSON Lines, nulls left out, so that it diffs; under a temporary name, then renamed."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        for row in table.to_pylist():
+            file.write(json.dumps({k: v for k, v in row.items() if v is not None or k == "value"}) + "\n")
+    os.replace(temporary, path)
+
+
+def read_evidence(*paths: str | Path) -> pa.Table:
+    """Evidence of one or more JSON Lines files as one table; a broken line is named."""
+    rows = []
+    for path in paths:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"paths: {path} cannot be read ({error})") from None
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ValueError(f"paths: {path}, line {number} is not JSON ({error})") from None
+    return evidence(rows)

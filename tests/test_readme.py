@@ -1,0 +1,43 @@
+"""The README's own mixer passes the suite that every mixer must pass."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from architectures import test_mixers as suite
+from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.mixers import MIXERS
+from recallscope.architectures.model import LanguageModel, ModelConfig
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+@pytest.fixture
+def own(monkeypatch):
+    section = README.split("### Add your own")[1]
+    code = re.search(r"```python\n(.*?)```", section, re.S)
+    assert code
+    registered = dict(MIXERS)
+    exec(compile(code[1], "README.md", "exec"), {"__name__": "own"})
+    (name,) = set(MIXERS) - set(registered)
+    yield name
+    del MIXERS[name]
+
+
+def test_the_readmes_mixer_passes_the_suite(own):
+    checked = 0
+    for name, test in inspect.getmembers(suite, inspect.isfunction):
+        if name.startswith("test_") and list(inspect.signature(test).parameters)[:2] == ["name", "key"]:
+            further = inspect.signature(test).parameters
+            values = {"dtype": suite.torch.float64, "cut": 37, "length": 65}
+            test(own, "{}", **{key: value for key, value in values.items() if key in further})
+            checked += 1
+    assert checked >= 10
+
+
+def test_it_is_a_layer_like_the_others(own):
+    config = ModelConfig(50, 16, ({"mixer": own},), 24)
+    assert Architecture("mine", config).parameters() == sum(p.numel() for p in LanguageModel(config).parameters())
