@@ -28,6 +28,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"heads": 8, "kv_heads": 2, "alpha": 2.0, "zeta": 1.03, "length": 64, "chunk": 13, "gate": True},
         {"heads": 2, "key_width": 16, "alpha": 0.0, "chunk": 1024, "qk_norm": False, "rope_base": None},
     ],
+    "compressed_attention": [
+        {"heads": 2, "block": 16, "overlap": False, "selected": None, "window": 16, "chunk": 40},
+        {"entry": 24, "block": 3, "selected": 5, "window": 7, "index_heads": 3, "index_width": 10, "chunk": 50},
+        {"entry": 12, "block": 5, "selected": None, "window": 10, "rope_width": 0, "chunk": 25},
+        {"entry": 10, "block": 2, "overlap": False, "selected": 3, "window": 2, "rope_width": 10, "chunk": 64},
+    ],
     "delta_net": [
         {"heads": 2, "key_width": 8, "value_width": 12, "negative": True, "chunk": 16},
         {"heads": 2, "conv_width": None, "chunk": 48},
@@ -157,7 +163,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "ttt_linear": [{"heads": 2, "batch_tokens": 5, "rate": 0.3}, {"heads": 8, "batch_tokens": 1}],
 }
 
-SELECTIVE: set[str] = {"diff_qkv", "native_sparse", "landmark", "ngram_head"}
+SELECTIVE: set[str] = {"compressed_attention", "diff_qkv", "native_sparse", "landmark", "ngram_head"}
 """Mixers that choose what they read: their outputs may depend on less than their dataflow allows."""
 
 CASES = [(name, {}) for name in MIXERS] + [(name, options) for name, many in VARIANTS.items() for options in many]

@@ -41,3 +41,14 @@ def test_the_readmes_mixer_passes_the_suite(own):
 def test_it_is_a_layer_like_the_others(own):
     config = ModelConfig(50, 16, ({"mixer": own},), 24)
     assert Architecture("mine", config).parameters() == sum(p.numel() for p in LanguageModel(config).parameters())
+
+
+@pytest.mark.parametrize("section", ["## What an architecture keeps, computes and moves", "### Operators"])
+def test_the_readmes_cost_examples_run(section):
+    import recallscope
+
+    code = re.search(r"```python\n(.*?)```", README.split(section)[1], re.S)
+    assert code
+    names: dict = {"rs": recallscope}
+    exec(compile(code[1], "README.md", "exec"), names)
+    assert names.get("arch") or names["small"].weight_bytes() < names["dense"].weight_bytes() / 3

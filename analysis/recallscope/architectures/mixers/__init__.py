@@ -8,6 +8,7 @@ from recallscope.architectures.mixers.base_conv import BaseConv as BaseConv
 from recallscope.architectures.mixers.based import Based as Based
 from recallscope.architectures.mixers.block_recurrent import BlockRecurrent as BlockRecurrent
 from recallscope.architectures.mixers.clipped_softmax import ClippedSoftmax as ClippedSoftmax
+from recallscope.architectures.mixers.compressed_attention import CompressedAttention as CompressedAttention
 from recallscope.architectures.mixers.delta_net import DeltaNet as DeltaNet
 from recallscope.architectures.mixers.diff_qkv import DiffQKV as DiffQKV
 from recallscope.architectures.mixers.gated_delta_net import GatedDeltaNet as GatedDeltaNet
@@ -52,6 +53,7 @@ MIXERS = {
     "based": Based,
     "block_recurrent": BlockRecurrent,
     "clipped_softmax": ClippedSoftmax,
+    "compressed_attention": CompressedAttention,
     "delta_net": DeltaNet,
     "diff_qkv": DiffQKV,
     "gated_delta_net": GatedDeltaNet,

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._counts import ceil_div, maximum, minimum
+from recallscope.architectures.mixers._block_mixture import BlockMixture, Indexer, read
+from recallscope.architectures.mixers._counts import ceil_div, minimum
 from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
 from recallscope.architectures.mixers._rotary import rotate, wide
-from recallscope.architectures.mixers._selection import falling
+from recallscope.architectures.mixers._selection import window_pairs
 
 
 class CompressedAttention(Mixer):
@@ -28,29 +29,26 @@ class CompressedAttention(Mixer):
     With `selected` (CSA), a query sees only the n entries with the highest index `I_i = Σ_j w_j ReLU(q_j · W_k e_i)`,
     w and the q_j from x; without (HCA) all of them.
 
-    Reconstruction from secondary readings, the published text not being at hand: the entries are mixed from the
-    window's vectors, so that nothing is kept but window, entries and the indexer's keys; an entry stands where its last
-    token does; I is added to the scores of what it selects, so that the indexer learns (published: by a loss of its
-    own). Left out: low-rank queries, outputs projected in groups.
+    Reconstruction from secondary readings, the published text not being at hand: entries are mixed from the window's
+    vectors, so that nothing is kept but window, entries and the indexer's keys; an entry stands where its last token
+    does; I is added to the scores of what it selects, so that the indexer learns without a loss of its own. Left out:
+    low-rank queries, outputs projected in groups.
 
     Parameters
     ----------
-    width : int
-        Model width D.
-    heads : int
-        Number of query heads H.
+    width, heads : int
+        Model width D and number of query heads H.
     entry : int or None
         Width E of keys, values and queries (512 published); None: D / H.
     block, overlap : int, bool
         Tokens m of a block (4 in CSA, 128 in HCA), and whether its entry reaches back to the block before (CSA).
-    selected : int or None
-        Entries n a query reads (512 to 1,024 published); None: all (HCA).
+    selected, index_heads, index_width : int or None, int, int or None
+        Entries n a query reads (512 to 1,024 published), None: all (HCA); the indexer's queries; their width (128
+        published), None: E / 4, rounded up.
     window : int
         Window W (128 published), at least m, or 2m with `overlap`: the tokens that the next entry needs.
-    index_heads, index_width : int, int or None
-        Queries of the indexer, and their width (128 published); None: E / 4, rounded up.
     rope_width, rope_base : int or None, float
-        Channels that are rotated, even; None: E / 8, rounded up. Base of the frequencies.
+        Channels that are rotated, even, None: E / 8, rounded up; base of the frequencies.
     chunk : int
         Queries per chunk of the parallel form, rounded up to whole blocks; changes speed, not results.
     """
@@ -76,42 +74,137 @@ class CompressedAttention(Mixer):
         self.width, self.heads, self.entry = width, heads, width // heads if entry is None else entry
         self.rope_width = 2 * ceil_div(self.entry, 16) if rope_width is None else rope_width
         if self.rope_width % 2 or not 0 <= self.rope_width <= self.entry:
-            raise ValueError(f"rope_width: an even number up to {self.entry}, got {rope_width}")
-        if block < 1 or chunk < 1:
-            raise ValueError(f"block, chunk: at least 1 token, got {block} and {chunk}")
+            raise ValueError(f"rope_width: an even number up to {self.entry}, got {self.rope_width}")
+        if block < 2 or chunk < 1:
+            raise ValueError(f"block, chunk: at least 2 and 1 tokens, got {block} and {chunk}")
         if window < block * (1 + overlap):
-            raise ValueError(f"window: at least {block * (1 + overlap)}, what an entry is made of, got {window}")
-        if selected is not None and (selected < 1 or index_heads < 1):
-            raise ValueError(f"selected, index_heads: at least 1, got {selected} and {index_heads}")
-        self.block, self.overlap, self.selected, self.window = block, overlap, selected, window
-        self.rope_base, self.chunk, self.index_heads = rope_base, ceil_div(chunk, block) * block, index_heads
-        self.sparse = selected is not None
-        self.index_width = (ceil_div(self.entry, 4) if index_width is None else index_width) if self.sparse else 0
+            raise ValueError(f"window: at least the {block * (1 + overlap)} tokens of an entry, got {window}")
+        self.block, self.window, self.rope_base = block, window, rope_base
+        self.chunk = ceil_div(chunk, block) * block
         self.query, self.content = (nn.Linear(width, n * self.entry, bias=False) for n in (heads, 1))
         self.q_norm, self.norm = nn.RMSNorm(self.entry, eps=1e-5), nn.RMSNorm(self.entry, eps=1e-5)
-        self.logits = nn.ModuleList(nn.Linear(self.entry, self.entry, bias=False) for _ in range(1 + overlap))
-        self.places = nn.Parameter(torch.zeros(1 + overlap, block, self.entry))
+        self.mixture = BlockMixture(self.entry, block, overlap)
         self.sink = nn.Parameter(torch.zeros(heads))
-        if self.sparse:
-            self.index_query = nn.Linear(width, index_heads * (self.index_width + 1), bias=False)
-            self.index_key = nn.Linear(self.entry, self.index_width, bias=False)
+        self.index, self.index_width = None, 0
+        if selected is not None:
+            self.index_width = ceil_div(self.entry, 4) if index_width is None else index_width
+            self.index = Indexer(width, self.entry, index_heads, self.index_width, selected)
         self.out = nn.Linear(heads * self.entry, width, bias=False)
 
     def init_state(self, batch: int) -> State:
-        """Empty: window `[B, 0, E]`, entries `[B, 0, E]`, index keys `[B, 0, K_I]`; and the next token's position."""
+        """Empty: window `[B, 0, E]`, entries `[B, 0, E]`, with an indexer keys `[B, 0, K_I]`; the next position."""
         weight = self.content.weight
-        empty = weight.new_zeros(batch, 0, self.entry)
-        keys = (weight.new_zeros(batch, 0, self.index_width),) if self.sparse else ()
-        return empty, empty, *keys, torch.zeros((), dtype=torch.long)
-
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
+        widths = [self.entry, self.entry] + ([self.index_width] if self.index else [])
+        return *(weight.new_zeros(batch, 0, width) for width in widths), torch.zeros((), dtype=torch.long)
 
     def _turned(self, u: Tensor, positions: Tensor) -> Tensor:
-        """`[B, T, ..., E]`, its last channels rotated; float32 at least while they are."""
-        if not self.rope_width:
-            return u
+        """`[B, T, H, E]` or `[B, T, E]` with the last channels rotated by the position."""
         plain, turning = u.split([self.entry - self.rope_width, self.rope_width], -1)
-        turned = rotate(wide(turning).flatten(2, -2) if u.ndim > 3 else wide(turning)[:, :, None], positions, self.rope_base)
+        turned = rotate(wide(turning if u.ndim == 4 else turning[:, :, None]), positions, self.rope_base)
         return torch.cat([plain, turned.reshape(turning.shape).to(u.dtype)], -1)
+
+    def _extended(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Positions of x, queries `[B, T, H, E]`, vectors of the window and of x `[B, S, E]`, and all entries."""
+        start = self.init_state(x.shape[0])
+        window, *entries, position = start if state is None else checked_state(state, start)
+        at = torch.arange(int(position), int(position) + x.shape[1], device=x.device)
+        q = self.q_norm(wide(self.query(x)).unflatten(-1, (self.heads, -1))).to(x.dtype)
+        window = torch.cat([window, self.norm(wide(self.content(x))).to(window.dtype)], 1)
+        old = entries[0].shape[1]
+        fresh = self.mixture.fresh(window, int(position) + x.shape[1] - window.shape[1], old)
+        places = torch.arange(old + 1, old + 1 + fresh.shape[1], device=x.device) * self.block - 1
+        more = [self._turned(fresh, places)] + ([self.index.key(fresh)] if self.index else [])
+        entries = [torch.cat(pair, 1) for pair in zip(entries, more, strict=True)]
+        return at, self._turned(q, at), window, entries
+
+    def _finish(self, o: Tensor, at: Tensor) -> Tensor:
+        return self.out(self._turned(o, -at).flatten(2))
+
+    def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        at, q, window, entries = self._extended(x, state)
+        time, before = x.shape[1], self.window - 1
+        near = self._turned(window, torch.arange(-window.shape[1], 0, device=x.device) + at[-1] + 1)
+        near = F.pad(near, (0, 0, max(0, before + time - window.shape[1]), 0))[:, -(before + time) :]
+        parts = [slice(s, min(s + self.chunk, time)) for s in range(0, time, self.chunk)]
+        o = [self._attend(x[:, p], q[:, p], near[:, p.start : p.stop + before], entries, at[p]) for p in parts]
+        return self._finish(torch.cat(o, 1), at), (window[:, -self.window :], *entries, at[-1].cpu() + 1)
+
+    def _attend(self, x: Tensor, q: Tensor, near: Tensor, entries: list[Tensor], at: Tensor) -> Tensor:
+        """C queries at the positions `at`, on the W - 1 + C vectors up to the last of them, and on entries."""
+        count = (int(at[-1]) + 1) // self.block
+        own, key = torch.arange(len(at), device=x.device)[:, None], torch.arange(near.shape[1], device=x.device)
+        seen = (key >= own) & (key < own + self.window) & (key >= self.window - 1 - at[0])
+        full = (torch.arange(count, device=x.device) + 1) * self.block <= at[:, None] + 1
+        index = wide(x.new_zeros(count))
+        if self.index:
+            index = self.index.score(x, entries[1][:, :count])
+            best = self.index.best(index.masked_fill(~full, -torch.inf))
+            full = full & torch.zeros_like(index, dtype=torch.bool).scatter(-1, best, True)
+        far = index.masked_fill(~full, -torch.inf)
+        local = far.new_zeros(seen.shape).masked_fill(~seen, -torch.inf)
+        bias = torch.cat([local.expand(*far.shape[:-1], -1), far], -1)
+        return read(q, torch.cat([near, entries[0][:, :count]], 1), bias, self.sink)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        at, q, window, entries = self._extended(x[:, None], state)
+        window = window[:, -self.window :]
+        keys = self._turned(window, torch.arange(-window.shape[1], 0, device=x.device) + at + 1)
+        far = entries[0]
+        bias = wide(x.new_zeros(x.shape[0], 1, far.shape[1]))
+        if self.index:
+            score = self.index.score(x[:, None], entries[1])
+            best = self.index.best(score)
+            far, bias = far.gather(1, best[:, 0, :, None].expand(-1, -1, self.entry)), score.gather(2, best)
+        o = read(q, torch.cat([keys, far], 1), F.pad(bias, (keys.shape[1], 0)), self.sink)
+        return self._finish(o, at)[:, 0], (window, *entries, at[0].cpu() + 1)
+
+    def _weights(self) -> Any:
+        return self.width * self.entry * (2 * self.heads + 1)
+
+    def parameters_count(self) -> Any:
+        """D E (2 H + 1), 2 E gains, H sinks, mixture, indexer."""
+        index = self.index.parameters_count() if self.index else 0
+        return self._weights() + self.mixture.parameters_count() + index + 2 * self.entry + self.heads
+
+    def state_elements(self, t: Any) -> Any:
+        """E min(t, W), and E + K_I (HCA: E) for each of ⌊t / m⌋ entries."""
+        return self.entry * minimum(t, self.window) + (self.entry + self.index_width) * self.mixture.entries(t)
+
+    def _met(self, t: Any) -> Any:
+        """Vectors that token `t` reads."""
+        count = self.mixture.entries(t)
+        return minimum(t, self.window) + (minimum(count, self.index.selected) if self.index else count)
+
+    def read_elements(self, t: Any) -> Any:
+        """Window, all index keys, and the n selected entries."""
+        return self.entry * self._met(t) + self.index_width * self.mixture.entries(t)
+
+    def write_elements(self, t: Any) -> Any:
+        """A token's vector, E, and an entry at every m-th token."""
+        new = self.mixture.entries(t) - self.mixture.entries(t - 1)
+        return self.entry + (self.entry + self.index_width) * new
+
+    def _flops(self, tokens: Any, vectors: Any, indexed: Any) -> Any:
+        """Of projections, of pairs of a query and a vector, 4 H E, and of those that the indexer scores."""
+        index = tokens * self.index.token_flops() + indexed * self.index.pair_flops() if self.index else 0
+        return 2 * tokens * self._weights() + 4 * self.heads * self.entry * vectors + index
+
+    def _entry_flops(self, t: Any) -> Any:
+        return self.mixture.flops(t) + (self.mixture.entries(t) * self.index.entry_flops() if self.index else 0)
+
+    def prefill_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Projections, entries, and the pairs with C + W - 1 vectors and with all entries to the end of the chunk."""
+        whole = t // self.chunk
+        entries = self.chunk**2 // self.block * (whole * (whole + 1) // 2)
+        entries = entries + (t - whole * self.chunk) * self.mixture.entries(t)
+        vectors = window_pairs(t, self.chunk, self.window) + entries
+        return batch * (self._flops(t, vectors, entries) + self._entry_flops(t))
+
+    def decode_flops(self, t: Any, batch: Any = 1) -> Any:
+        """Projections, window, index and what it selects; an entry at every m-th token."""
+        entry = self._entry_flops(t) - self._entry_flops(t - 1)
+        return batch * (self._flops(1, self._met(t), self.mixture.entries(t)) + entry)
+
+    def dataflow(self) -> Dataflow:
+        far = Span(None, None, ceil_div(self.entry + self.index_width, self.block))
+        return Dataflow((Span(0, self.window, self.entry), far))
