@@ -11,7 +11,7 @@ BIN := .venv/bin
 	touch .venv/installed
 
 demo: .venv/installed
-	$(BIN)/recallscope slice --limit 60 --out runs/demo
+	$(BIN)/recallscope slice --limit 30 --out runs/demo
 
 # The reference models, two at a time with one thread each; about three hours on two cores. Resumes when run again.
 models: .venv/installed

@@ -156,7 +156,7 @@ def test_strong_decay_underflows():
 
 
 @pytest.mark.parametrize("t", [4096, 131072])
-def test_published_state_size(t):
+def test_state_size_at_full_shape(t):
     with torch.device("meta"):
         mixer, many = Mamba3(2048), Mamba3(2048, rank=4)
     assert mixer.state_elements(t) == 538_624

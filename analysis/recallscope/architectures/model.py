@@ -173,23 +173,23 @@ class LanguageModel(nn.Module):
         """State of every layer before the first token, for each pass over the layers."""
         return [block.mixer.init_state(batch) for block, _ in self._passes()]
 
+    def run(self, x: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
+        """Embeddings `[B, T, D]`, or `[B, D]` in one step, to what the head reads; and the states after them."""
+        passes, after, start, one = self._passes(), [], x, x.ndim == 2
+        for (block, again), state in zip(passes, states or [None] * len(passes), strict=True):
+            x, state = (block.step if one else block.prefill)(x + start if again else x, state)  # type: ignore[arg-type]
+            after.append(state)
+        return self.norm(x), after
+
     def prefill(self, ids: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
         """`[B, T]` and the states before them to logits `[B, T, vocabulary]` and the states after them."""
-        passes, after = self._passes(), []
-        x = start = self._embed(ids)
-        for (block, again), state in zip(passes, states or [None] * len(passes), strict=True):
-            x, state = block.prefill(x + start if again else x, state)
-            after.append(state)
-        return self.head(self.norm(x)), after
+        x, states = self.run(self._embed(ids), states)
+        return self.head(x), states
 
     def step(self, ids: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
         """One token per sequence: `[B]` and the states to logits `[B, vocabulary]` and the new states."""
-        x = start = self._embed(ids)
-        after = []
-        for (block, again), state in zip(self._passes(), states, strict=True):
-            x, state = block.step(x + start if again else x, state)
-            after.append(state)
-        return self.head(self.norm(x)), after
+        x, states = self.run(self._embed(ids), states)
+        return self.head(x), states
 
 
 def cross_entropy(model: LanguageModel, ids: Tensor, targets: Tensor) -> Tensor:

@@ -131,3 +131,10 @@ def read(q: Tensor, keys: Tensor, bias: Tensor, sink: Tensor) -> Tensor:
     sinks = sink[:, None].to(scores.dtype).expand(*scores.shape[:-1], 1)
     weights = torch.cat([scores, sinks], -1).softmax(-1)[..., :-1].to(keys.dtype)
     return (weights.flatten(1, 2) @ keys).unflatten(1, q.shape[1:3])
+
+
+def window_bias(at: Tensor, window: int) -> Tensor:
+    """`[C, W - 1 + C]` for queries at the positions `at` and the vectors up to the last: 0 if seen, -inf if not."""
+    query, key = torch.arange(len(at), device=at.device)[:, None], torch.arange(window - 1 + len(at), device=at.device)
+    seen = (key >= query) & (key < query + window) & (key >= window - 1 - at[0])
+    return torch.zeros(seen.shape, device=at.device).masked_fill(~seen, -torch.inf)

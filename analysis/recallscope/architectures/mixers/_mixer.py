@@ -85,3 +85,9 @@ def checked_state(state: State, like: State) -> State:
         if got.ndim != want.ndim or any(w and g != w for g, w in zip(got.shape, want.shape, strict=True)):
             raise ValueError(f"state[{i}]: shape {tuple(want.shape)} (0: any length), got {tuple(got.shape)}")
     return state
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raise a `ValueError` unless the width is a whole number of heads."""
+    if heads < 1 or width % heads:
+        raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -43,8 +43,8 @@ class SoftmaxMixer(Mixer):
         gate: bool = False,
     ):
         super().__init__()
-        if key_width is None and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None:
+            check_heads(width, heads)
         self.width, self.heads, self.kv_heads = width, heads, kv_heads or heads
         self.key_width = key_width or width // heads
         self.rope_base, self.qk_norm, self.gate = rope_base, qk_norm, gate

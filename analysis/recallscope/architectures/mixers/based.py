@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -40,8 +40,7 @@ class Based(Mixer):
 
     def __init__(self, width: int, heads: int = 4, key_width: int = 16, symmetric: bool = False, chunk: int = 128):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         self.width, self.heads, self.key_width, self.chunk = width, heads, key_width, chunk
         self.symmetric = symmetric
         self.qk = nn.Linear(width, 2 * heads * key_width, bias=False)

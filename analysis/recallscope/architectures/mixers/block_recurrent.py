@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._blocks import attend, attend_unprojected, two_block_pairs, whole_blocks
 from recallscope.architectures.mixers._counts import ceil_div, minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -57,8 +57,8 @@ class BlockRecurrent(Mixer):
         gate: str = "fixed",
     ):
         super().__init__()
-        if key_width is None and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None:
+            check_heads(width, heads)
         for name, value in (("states", states), ("window", window)):
             if value < 1:
                 raise ValueError(f"{name}: at least 1, got {value}")

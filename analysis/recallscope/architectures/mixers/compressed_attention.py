@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._block_mixture import BlockMixture, Indexer, read
+from recallscope.architectures.mixers._block_mixture import BlockMixture, Indexer, read, window_bias
 from recallscope.architectures.mixers._counts import ceil_div, minimum
 from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
 from recallscope.architectures.mixers._rotary import rotate, wide
@@ -20,33 +20,32 @@ class CompressedAttention(Mixer):
     """Compressed sparse (CSA) and heavily compressed (HCA) attention of DeepSeek-V4, 2026.
 
     Of each token a vector `c = RMSNorm(W_c x)`, E wide, key and value in one and of all heads, is kept for the window.
-    As soon as block i of m tokens is full, it is an entry, `e_i = Σ_j s_j ⊙ c_j` over its tokens and, with `overlap`,
-    over those of block i - 1, s a softmax over these in each channel, of logits `W_a c_j + p_a` on the block's own
-    tokens and `W_b c_j + p_b` on those before it, p learned for each place in a block. Head h takes one softmax over
-    window and entries, with a learned sink logit, of `q_h · k / √E`, where k = v is c or e with its last channels
-    rotated; those of the output are turned back by the query's position, so that values too know distances.
+    As soon as block i of m tokens is full, it is an entry `e_i = Σ_j s_j ⊙ c_j` over its tokens and, with `overlap`,
+    over those of block i - 1; s is a softmax over these in each channel (`BlockMixture`). Head h takes one softmax of
+    `q_h · k / √E`, with a learned sink logit, over window and entries; k = v is c or e with its last channels rotated.
+    Those of the output are turned back by the query's position, so that values too know distances.
 
     With `selected` (CSA), a query sees only the n entries with the highest index `I_i = Σ_j w_j ReLU(q_j · W_k e_i)`,
     w and the q_j from x; without (HCA) all of them.
 
-    Reconstruction from secondary readings, the published text not being at hand: entries are mixed from the window's
-    vectors, so that nothing is kept but window, entries and the indexer's keys; an entry stands where its last token
-    does; I is added to the scores of what it selects, so that the indexer learns without a loss of its own. Left out:
-    low-rank queries, outputs projected in groups.
+    Reconstruction from secondary accounts, not from the report itself: entries are mixed from the window's vectors, so
+    that nothing is kept but window, entries and the indexer's keys; an entry stands where its last token does; which
+    channels rotate, and the turning back; I is added to the scores of what it selects, so that the indexer learns
+    without a loss of its own. Numbers below are third parties' readings of the released models.
 
     Parameters
     ----------
     width, heads : int
         Model width D and number of query heads H.
     entry : int or None
-        Width E of keys, values and queries (512 published); None: D / H.
+        Width E of keys, values and queries (512); None: D / H.
     block, overlap : int, bool
         Tokens m of a block (4 in CSA, 128 in HCA), and whether its entry reaches back to the block before (CSA).
     selected, index_heads, index_width : int or None, int, int or None
-        Entries n a query reads (512 to 1,024 published), None: all (HCA); the indexer's queries; their width (128
-        published), None: E / 4, rounded up.
+        Entries n a query reads (512 to 1,024), None: all (HCA); the indexer's queries; their width (128), None:
+        E / 4, rounded up.
     window : int
-        Window W (128 published), at least m, or 2m with `overlap`: the tokens that the next entry needs.
+        Window W (128), at least m, or 2m with `overlap`: the tokens that the next entry needs.
     rope_width, rope_base : int or None, float
         Channels that are rotated, even, None: E / 8, rounded up; base of the frequencies.
     chunk : int
@@ -98,7 +97,7 @@ class CompressedAttention(Mixer):
         return *(weight.new_zeros(batch, 0, width) for width in widths), torch.zeros((), dtype=torch.long)
 
     def _turned(self, u: Tensor, positions: Tensor) -> Tensor:
-        """`[B, T, H, E]` or `[B, T, E]` with the last channels rotated by the position."""
+        """`[B, T, H, E]` or `[B, T, E]` with the last channels rotated."""
         plain, turning = u.split([self.entry - self.rope_width, self.rope_width], -1)
         turned = rotate(wide(turning if u.ndim == 4 else turning[:, :, None]), positions, self.rope_base)
         return torch.cat([plain, turned.reshape(turning.shape).to(u.dtype)], -1)
@@ -117,9 +116,6 @@ class CompressedAttention(Mixer):
         entries = [torch.cat(pair, 1) for pair in zip(entries, more, strict=True)]
         return at, self._turned(q, at), window, entries
 
-    def _finish(self, o: Tensor, at: Tensor) -> Tensor:
-        return self.out(self._turned(o, -at).flatten(2))
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         at, q, window, entries = self._extended(x, state)
         time, before = x.shape[1], self.window - 1
@@ -127,53 +123,46 @@ class CompressedAttention(Mixer):
         near = F.pad(near, (0, 0, max(0, before + time - window.shape[1]), 0))[:, -(before + time) :]
         parts = [slice(s, min(s + self.chunk, time)) for s in range(0, time, self.chunk)]
         o = [self._attend(x[:, p], q[:, p], near[:, p.start : p.stop + before], entries, at[p]) for p in parts]
-        return self._finish(torch.cat(o, 1), at), (window[:, -self.window :], *entries, at[-1].cpu() + 1)
+        y = self.out(self._turned(torch.cat(o, 1), -at).flatten(2))
+        return y, (window[:, -self.window :], *entries, at[-1].cpu() + 1)
 
     def _attend(self, x: Tensor, q: Tensor, near: Tensor, entries: list[Tensor], at: Tensor) -> Tensor:
         """C queries at the positions `at`, on the W - 1 + C vectors up to the last of them, and on entries."""
         count = (int(at[-1]) + 1) // self.block
-        own, key = torch.arange(len(at), device=x.device)[:, None], torch.arange(near.shape[1], device=x.device)
-        seen = (key >= own) & (key < own + self.window) & (key >= self.window - 1 - at[0])
         full = (torch.arange(count, device=x.device) + 1) * self.block <= at[:, None] + 1
         index = wide(x.new_zeros(count))
         if self.index:
             index = self.index.score(x, entries[1][:, :count])
             best = self.index.best(index.masked_fill(~full, -torch.inf))
             full = full & torch.zeros_like(index, dtype=torch.bool).scatter(-1, best, True)
-        far = index.masked_fill(~full, -torch.inf)
-        local = far.new_zeros(seen.shape).masked_fill(~seen, -torch.inf)
-        bias = torch.cat([local.expand(*far.shape[:-1], -1), far], -1)
+        near_bias = window_bias(at, self.window).to(index)
+        bias = torch.cat([near_bias.expand(*full.shape[:-1], -1), index.masked_fill(~full, -torch.inf)], -1)
         return read(q, torch.cat([near, entries[0][:, :count]], 1), bias, self.sink)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         at, q, window, entries = self._extended(x[:, None], state)
         window = window[:, -self.window :]
-        keys = self._turned(window, torch.arange(-window.shape[1], 0, device=x.device) + at + 1)
-        far = entries[0]
-        bias = wide(x.new_zeros(x.shape[0], 1, far.shape[1]))
+        keys = self._turned(window, torch.arange(1 - window.shape[1], 1, device=x.device) + at)
+        far, bias = entries[0], wide(x.new_zeros(x.shape[0], 1, entries[0].shape[1]))
         if self.index:
             score = self.index.score(x[:, None], entries[1])
             best = self.index.best(score)
             far, bias = far.gather(1, best[:, 0, :, None].expand(-1, -1, self.entry)), score.gather(2, best)
         o = read(q, torch.cat([keys, far], 1), F.pad(bias, (keys.shape[1], 0)), self.sink)
-        return self._finish(o, at)[:, 0], (window, *entries, at[0].cpu() + 1)
-
-    def _weights(self) -> Any:
-        return self.width * self.entry * (2 * self.heads + 1)
+        return self.out(self._turned(o, -at)[:, 0].flatten(1)), (window, *entries, at[0].cpu() + 1)
 
     def parameters_count(self) -> Any:
         """D E (2 H + 1), 2 E gains, H sinks, mixture, indexer."""
-        index = self.index.parameters_count() if self.index else 0
-        return self._weights() + self.mixture.parameters_count() + index + 2 * self.entry + self.heads
+        inner = self.mixture.parameters_count() + (self.index.parameters_count() if self.index else 0)
+        return self.width * self.entry * (2 * self.heads + 1) + 2 * self.entry + self.heads + inner
 
     def state_elements(self, t: Any) -> Any:
         """E min(t, W), and E + K_I (HCA: E) for each of ⌊t / m⌋ entries."""
         return self.entry * minimum(t, self.window) + (self.entry + self.index_width) * self.mixture.entries(t)
 
     def _met(self, t: Any) -> Any:
-        """Vectors that token `t` reads."""
-        count = self.mixture.entries(t)
-        return minimum(t, self.window) + (minimum(count, self.index.selected) if self.index else count)
+        far = self.mixture.entries(t)
+        return minimum(t, self.window) + (minimum(far, self.index.selected) if self.index else far)
 
     def read_elements(self, t: Any) -> Any:
         """Window, all index keys, and the n selected entries."""
@@ -181,13 +170,13 @@ class CompressedAttention(Mixer):
 
     def write_elements(self, t: Any) -> Any:
         """A token's vector, E, and an entry at every m-th token."""
-        new = self.mixture.entries(t) - self.mixture.entries(t - 1)
-        return self.entry + (self.entry + self.index_width) * new
+        return self.entry + (self.entry + self.index_width) * (self.mixture.entries(t) - self.mixture.entries(t - 1))
 
     def _flops(self, tokens: Any, vectors: Any, indexed: Any) -> Any:
         """Of projections, of pairs of a query and a vector, 4 H E, and of those that the indexer scores."""
         index = tokens * self.index.token_flops() + indexed * self.index.pair_flops() if self.index else 0
-        return 2 * tokens * self._weights() + 4 * self.heads * self.entry * vectors + index
+        weights = self.width * self.entry * (2 * self.heads + 1)
+        return 2 * tokens * weights + 4 * self.heads * self.entry * vectors + index
 
     def _entry_flops(self, t: Any) -> Any:
         return self.mixture.flops(t) + (self.mixture.entries(t) * self.index.entry_flops() if self.index else 0)
@@ -195,8 +184,8 @@ class CompressedAttention(Mixer):
     def prefill_flops(self, t: Any, batch: Any = 1) -> Any:
         """Projections, entries, and the pairs with C + W - 1 vectors and with all entries to the end of the chunk."""
         whole = t // self.chunk
-        entries = self.chunk**2 // self.block * (whole * (whole + 1) // 2)
-        entries = entries + (t - whole * self.chunk) * self.mixture.entries(t)
+        rest = (t - whole * self.chunk) * self.mixture.entries(t)
+        entries = self.chunk**2 // self.block * (whole * (whole + 1) // 2) + rest
         vectors = window_pairs(t, self.chunk, self.window) + entries
         return batch * (self._flops(t, vectors, entries) + self._entry_flops(t))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recallscope.architectures.mixers._delta_mixer import DeltaMixer
+from recallscope.architectures.mixers._mixer import check_heads
 
 
 class DeltaNet(DeltaMixer):
@@ -24,7 +25,7 @@ class DeltaNet(DeltaMixer):
         negative: bool = False,
         chunk: int = 64,
     ):
-        if (key_width is None or value_width is None) and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None or value_width is None:
+            check_heads(width, heads)
         key_width, value_width = key_width or width // heads, value_width or width // heads
         super().__init__(width, heads, heads, key_width, value_width, conv_width, negative, chunk)

@@ -17,7 +17,7 @@ from recallscope.architectures.mixers._causal import (
     token_weights,
 )
 from recallscope.architectures.mixers._counts import minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -67,8 +67,8 @@ class DiffQKV(Mixer):
         qk_norm: bool = True,
     ):
         super().__init__()
-        if head_width is None and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if head_width is None:
+            check_heads(width, heads)
         if min(key_heads, value_heads) < 1 or heads % key_heads or heads % value_heads:
             raise ValueError(f"key_heads, value_heads: must divide heads {heads}, got {key_heads} and {value_heads}")
         if activation not in (None, "relu", "silu", "gelu"):

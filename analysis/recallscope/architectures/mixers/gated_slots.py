@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import carry, from_chunks, into_chunks, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -37,8 +37,7 @@ class GatedSlots(Mixer):
 
     def __init__(self, width: int, heads: int = 4, slots: int = 64, root: float = 8.0, chunk: int = 16):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         for name, value in (("slots", slots), ("chunk", chunk)):
             if value < 1:
                 raise ValueError(f"{name}: at least 1, got {value}")

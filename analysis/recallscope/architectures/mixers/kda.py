@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.mixers._delta_mixer import DeltaMixer, initial_time_steps
+from recallscope.architectures.mixers._mixer import check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -33,8 +34,8 @@ class KDA(DeltaMixer):
         negative: bool = False,
         chunk: int = 32,
     ):
-        if (key_width is None or value_width is None) and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None or value_width is None:
+            check_heads(width, heads)
         key_width, value_width = key_width or width // heads, value_width or width // heads
         super().__init__(width, heads, heads, key_width, value_width, conv_width, negative, chunk)
         self.decay_in = nn.Linear(width, value_width, bias=False)

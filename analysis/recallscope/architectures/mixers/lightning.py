@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -59,8 +59,7 @@ class Lightning(Mixer):
         chunk: int = 64,
     ):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         if not 0 <= layer < layers:
             raise ValueError(f"layer: from 0 to layers - 1, got layer {layer} of {layers}")
         if slopes not in ("released", "paper"):

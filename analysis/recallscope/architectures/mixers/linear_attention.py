@@ -17,7 +17,7 @@ from recallscope.architectures.mixers._features import (
     orthogonal_directions,
     performer_features,
 )
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 FEATURE_MAPS = ("elu", "relu", "t2r", "hedgehog", "cosformer", "performer", "identity")
@@ -77,8 +77,7 @@ class LinearAttention(Mixer):
         chunk: int = 64,
     ):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         if feature_map not in FEATURE_MAPS:
             raise ValueError(f"feature_map: one of {', '.join(FEATURE_MAPS)}, got {feature_map!r}")
         if features is not None and (features < 1 or feature_map not in ("t2r", "hedgehog", "performer")):

@@ -29,8 +29,8 @@ class Mamba3(Mixer):
     m and n learned for each head: R times the products on the same state.
 
     `prefill` has one key a token: `B_s x_sᵀ` weighs `λ_s Δ_s + (1 - λ_{s+1}) Δ_{s+1}` for later tokens, `λ_s Δ_s` for
-    its own. Reconstruction: which channels pair up, `(j, j + N/4)` of the first half; published code differs in the map
-    from α and ω and gates before the sum over ranks.
+    its own. Reconstruction: which channels pair up, `(j, j + N/4)` of the first half, and where
+    m and n enter. Public ports differ in the maps of α and ω.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from recallscope.architectures.mixers._linear import (
     linear_attention,
     linear_attention_flops,
 )
-from recallscope.architectures.mixers._mixer import State, checked_state
+from recallscope.architectures.mixers._mixer import State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 RIDGE = 0.25
@@ -54,8 +54,8 @@ class MesaNet(DeltaMixer):
         conv_width: int | None = 4,
         chunk: int = 64,
     ):
-        if (key_width is None or value_width is None) and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None or value_width is None:
+            check_heads(width, heads)
         if iterations < 1:
             raise ValueError(f"iterations: at least 1, got {iterations}")
         key_width, value_width = key_width or width // heads, value_width or width // heads

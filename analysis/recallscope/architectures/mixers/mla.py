@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._causal import causal_attention, causal_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -50,8 +50,8 @@ class MultiHeadLatent(Mixer):
         rope_base: float = 10_000.0,
     ):
         super().__init__()
-        if key_width is None and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None:
+            check_heads(width, heads)
         self.width, self.heads, self.key_width = width, heads, key_width or width // heads
         self.latent = 4 * self.key_width if latent is None else latent
         self.rope_width = self.key_width // 2 if rope_width is None else rope_width

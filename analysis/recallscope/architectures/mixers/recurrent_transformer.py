@@ -17,7 +17,7 @@ from recallscope.architectures.mixers._blocks import (
     whole_blocks,
 )
 from recallscope.architectures.mixers._counts import ceil_div, minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -71,8 +71,7 @@ class RecurrentTransformer(Mixer):
         positions: bool = True,
     ):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         if block < 1:
             raise ValueError(f"block: at least 1 token, got {block}")
         self.width, self.heads, self.block, self.accumulate = width, heads, block, accumulate

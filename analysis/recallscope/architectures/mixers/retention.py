@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -48,8 +48,8 @@ class Retention(Mixer):
         chunk: int = 64,
     ):
         super().__init__()
-        if key_width is None and width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        if key_width is None:
+            check_heads(width, heads)
         self.width, self.heads, self.key_width = width, heads, key_width or width // heads
         self.value_width = value_width or 2 * self.key_width
         self.rope_base, self.chunk = rope_base, chunk

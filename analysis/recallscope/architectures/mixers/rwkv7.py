@@ -13,7 +13,7 @@ from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import ceil_div, maximum, minimum, padded
 from recallscope.architectures.mixers._delta_mixer import unit
 from recallscope.architectures.mixers._linear import from_chunks, into_chunks
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 SLOWEST = -math.exp(-0.5)
@@ -46,8 +46,7 @@ class RWKV7(Mixer):
 
     def __init__(self, width: int, heads: int = 4, rank: int = 16, gate_rank: int = 32, chunk: int = 32):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         if not 1 <= chunk <= 64:
             raise ValueError(f"chunk: from 1 to 64 tokens, got {chunk}")
         self.width, self.heads, self.head_width = width, heads, width // heads

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import ceil_div
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -40,8 +40,7 @@ class TTTLinear(Mixer):
 
     def __init__(self, width: int, heads: int = 4, batch_tokens: int = 16, rate: float = 1.0):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"heads: must divide the width, got width {width} and heads {heads}")
+        check_heads(width, heads)
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens: at least 1 token, got {batch_tokens}")
         self.width, self.heads, self.head_width = width, heads, width // heads
