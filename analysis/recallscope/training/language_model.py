@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.folder import save_model
 from recallscope.architectures.model import LanguageModel, ModelConfig, cross_entropy
 
@@ -70,6 +71,7 @@ def train(
     if windows < config.batch:
         need = config.batch * model_config.context + 1
         raise ValueError(f"tokens: one batch needs at least {need} tokens, got {len(tokens)}")
+    keep_freed_memory()
     torch.manual_seed(config.seed)
     model = LanguageModel(model_config).to(device)
     optimizers = _optimizers(model, config)

@@ -90,7 +90,7 @@ def clex(
 
     `dz/ds = W_downᵀ SiLU(W_upᵀ (z + ln θ^{NTK}(s))) + d/ds ln θ^{NTK}(s)` from z(1) = ln θ to z(s), by Runge-Kutta of
     fourth order, where θ^{NTK}(s) are the frequencies of `ntk_base` at the factor 2 s − 1; so with W_down = 0, its
-    initial value, these are the result. Factor 2 s − 1 and the sum in the brackets are read from a public copy of the code.
+    initial value, these are the result. Factor and sum are read from a public copy of the code.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recallscope.allocator import keep_freed_memory
 from recallscope.bundled import bundled_folder, bundled_names
 from recallscope.slicing.scoring.score import Score, Scorer
 
@@ -160,6 +161,8 @@ def head_in_chunks(hidden: Callable[[Tensor], Tensor], weight: Tensor, bias: Ten
     """`nll = logsumexp(h Wᵀ + b) - (h Wᵀ + b)[target]`, at most 128 positions' logits in memory at a time."""
     import torch
     from torch.nn import functional as F
+
+    keep_freed_memory()
 
     def score(ids: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
