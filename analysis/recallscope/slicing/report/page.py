@@ -79,7 +79,8 @@ def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
 
 
 def _heading(report: Report) -> str:
-    return f"{' and '.join(c['model'] for c in report['comparisons'])} against {report['reference']}"
+    *names, last = (c["model"] for c in report["comparisons"])
+    return f"{' and '.join(filter(None, [', '.join(names), last]))} against {report['reference']}"
 
 
 def _recall(report: Report, comparison: Report) -> str:
