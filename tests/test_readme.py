@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from architectures import test_mixers as suite
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.mixers import MIXERS
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

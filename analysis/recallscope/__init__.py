@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recallscope.architectures.architecture import Architecture as Architecture
+    from recallscope.architectures.config import ModelConfig as ModelConfig
     from recallscope.architectures.costs import cost as cost
     from recallscope.architectures.costs import crossings as crossings
     from recallscope.architectures.costs import formula as formula
     from recallscope.architectures.model import LanguageModel as LanguageModel
-    from recallscope.architectures.model import ModelConfig as ModelConfig
     from recallscope.architectures.names import architecture as architecture
     from recallscope.architectures.tables import cost_table as cost_table
     from recallscope.evidence import read_evidence as read_evidence
@@ -39,7 +39,7 @@ _WHERE = {
     "read_evidence": "recallscope.evidence",
     "write_evidence": "recallscope.evidence",
     "LanguageModel": "recallscope.architectures.model",
-    "ModelConfig": "recallscope.architectures.model",
+    "ModelConfig": "recallscope.architectures.config",
     "plots": "recallscope.slicing",
     "attribute": "recallscope.slicing.attribution",
     "format_table": "recallscope.slicing.attribution",

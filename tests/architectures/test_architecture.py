@@ -10,11 +10,12 @@ import pytest
 import sympy
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.costs import B, T, cost, crossings, formula
 from recallscope.architectures.counting import count_flops
 from recallscope.architectures.hugging_face import FAMILIES, from_hugging_face
 from recallscope.architectures.mixers import MIXERS
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.names import architecture
 from recallscope.architectures.plots import cost_against_length
 from recallscope.architectures.presets import PRESETS

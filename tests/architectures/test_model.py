@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import load_model, save_model
-from recallscope.architectures.model import LanguageModel, ModelConfig, cross_entropy
+from recallscope.architectures.model import LanguageModel, cross_entropy
 from recallscope.training.shapes import SHAPES
 from tolerances import TOLERANCES
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.segment_memory import SegmentMemoryModel, SegmentState
 from tolerances import TOLERANCES
 

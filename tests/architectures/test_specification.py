@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.specification import Weights, specification
 from torch import nn
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import load_model
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.training.copying import copy_losses
 from recallscope.training.language_model import TrainingConfig, losses, train
 

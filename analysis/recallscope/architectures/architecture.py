@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from recallscope.architectures.config import ModelConfig, build_layer
 from recallscope.architectures.feed_forward import FeedForward, MixtureOfExperts
 from recallscope.architectures.mixers import Mixer
-from recallscope.architectures.model import ModelConfig, build_layer
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from recallscope.architectures.config import ModelConfig, build_layer
 from recallscope.architectures.mixers import Mixer
 from recallscope.architectures.mixers._counts import ceil_div, maximum, minimum
-from recallscope.architectures.model import ModelConfig, build_layer
 
 
 @dataclass(frozen=True)

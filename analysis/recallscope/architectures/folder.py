@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 
 
 def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from recallscope.architectures.model import ModelConfig
+from recallscope.architectures.config import ModelConfig
 
 Found = dict[str, Any]
 

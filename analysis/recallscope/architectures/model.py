@@ -1,98 +1,14 @@
-"""One language model for every mixer: embedding, pre-norm blocks of mixer and SwiGLU, head."""
+"""One language model for every mixer: embedding, pre-norm blocks of mixer and feed-forward layer, head."""
 
 from __future__ import annotations
 
-import inspect
-import json
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recallscope.architectures.feed_forward import FFN_OPTIONS, FeedForward, MixtureOfExperts, feed_forward
-from recallscope.architectures.mixers import MIXERS, Mixer, State
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Shape of a language model.
-
-    Attributes
-    ----------
-    vocabulary : int
-        Number of token ids.
-    width : int
-        Model width D.
-    layers : tuple of dict
-        One per layer: `{"mixer": name in MIXERS, ...its keyword arguments}`; and where they differ from a dense FFN of
-        `ffn_width`: that width, `experts` (number), `active_experts` (per token), `shared_width` (always used) and
-        `shared_gate`.
-    ffn_width : int
-        Hidden width of the SwiGLU feed-forward layers; 0: none.
-    context : int
-        Length of the training windows, in tokens; a default for evaluation, not a limit.
-    tied : bool
-        Whether the head has the embedding's weights.
-    loops : int
-        How often the stack of layers runs, with the same weights and states of its own (Dehghani et al. 2018; Giannou
-        et al. 2023).
-    inject : bool
-        Whether every pass but the first adds the embedding to its input.
-    """
-
-    vocabulary: int
-    width: int
-    layers: tuple[dict[str, Any], ...]
-    ffn_width: int
-    context: int = 1024
-    tied: bool = False
-    loops: int = 1
-    inject: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(dict(layer) for layer in self.layers))
-        if self.loops < 1:
-            raise ValueError(f"loops: at least 1, got {self.loops}")
-        for layer in self.layers:
-            _check_layer(layer)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelConfig:
-        return cls(**json.loads(text))
-
-
-def _check_layer(layer: dict[str, Any]) -> None:
-    name = layer.get("mixer")
-    if name not in MIXERS:
-        raise ValueError(f"layers: mixer must be one of {', '.join(MIXERS)}, got {name!r}")
-    known = mixer_options(name)
-    unknown = set(layer) - set(known) - {"mixer", *FFN_OPTIONS}
-    if unknown:
-        raise ValueError(f"layers: {name} takes {', '.join([*known, *FFN_OPTIONS])}, got {', '.join(sorted(unknown))}")
-
-
-def mixer_options(name: str) -> dict[str, Any]:
-    """The keyword arguments of a mixer and their defaults, those that its base passes on included."""
-    options: dict[str, Any] = {}
-    for kind in MIXERS[name].__mro__:
-        if "__init__" not in vars(kind) or kind.__module__.startswith("torch"):
-            continue
-        parameters = inspect.signature(kind.__init__).parameters.values()
-        options |= {p.name: p.default for p in parameters if p.name not in options and p.kind != p.VAR_KEYWORD}
-        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
-            break
-    return {option: default for option, default in options.items() if option not in ("self", "width")}
-
-
-def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, FeedForward | MixtureOfExperts | None]:
-    """The mixer and the feed-forward layer of one entry of `config.layers`."""
-    ffn = {"ffn_width": config.ffn_width} | {name: layer[name] for name in FFN_OPTIONS if name in layer}
-    options = {name: value for name, value in layer.items() if name not in ("mixer", *FFN_OPTIONS)}
-    return MIXERS[layer["mixer"]](config.width, **options), feed_forward(config.width, ffn)
+from recallscope.architectures.config import ModelConfig, build_layer
+from recallscope.architectures.mixers import State
 
 
 class Block(nn.Module):

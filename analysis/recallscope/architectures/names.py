@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig, mixer_options
 from recallscope.architectures.mixers import MIXERS
-from recallscope.architectures.model import ModelConfig, mixer_options
 from recallscope.architectures.presets import PRESETS
 
 _SHAPE = {"width": 2048, "layers": 1, "ffn_width": 0, "vocabulary": 0, "tied": False}

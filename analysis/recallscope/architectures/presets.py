@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.hugging_face import from_hugging_face
-from recallscope.architectures.model import ModelConfig
 
 GPT2_VOCABULARY = 50_257
 

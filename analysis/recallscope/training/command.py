@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import TRAINING_PACKAGES, bundled_tokenizer, documents
 from recallscope.text import Tokenizer, load_tokenizer, read_documents
 from recallscope.training.copying import copy_losses

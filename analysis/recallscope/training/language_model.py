@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from recallscope.allocator import keep_freed_memory
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import save_model
-from recallscope.architectures.model import LanguageModel, ModelConfig, cross_entropy
+from recallscope.architectures.model import LanguageModel, cross_entropy
 
 
 @dataclass(frozen=True)

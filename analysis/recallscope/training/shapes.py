@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recallscope.architectures.model import ModelConfig
+from recallscope.architectures.config import ModelConfig
 
 _ATTENTION, _WINDOW, _HYENA, _BASED = ({"mixer": name} for name in ("attention", "sliding_window", "hyena", "based"))
 

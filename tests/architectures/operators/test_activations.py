@@ -6,7 +6,7 @@ import math
 
 import pytest
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import ModelConfig
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.operators import activation_cost, activation_operations, to_experts
 from recallscope.architectures.specification import specification
 

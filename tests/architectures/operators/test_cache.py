@@ -8,10 +8,10 @@ import pytest
 import sympy
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.costs import T
 from recallscope.architectures.counting import count_flops
 from recallscope.architectures.mixers import MIXERS
-from recallscope.architectures.model import ModelConfig
 from recallscope.architectures.operators.cache import evict, hard_attention, select_pages, share_caches
 from recallscope.architectures.operators.depth import share_layers
 from recallscope.architectures.operators.quantisation import quantise, quantise_state

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import ModelConfig
 from recallscope.architectures.operators.datastore import Datastore, divergences, interpolate, nearest_labels
 from recallscope.architectures.specification import specification
 from scipy.special import rel_entr

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators import (
     drop_layers,
     early_exit,

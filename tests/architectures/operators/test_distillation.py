@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators.cache import evict
 from recallscope.architectures.operators.distillation import convert, distillation_flops, relation_flops, repaid_after
 from recallscope.architectures.operators.quantisation import quantise

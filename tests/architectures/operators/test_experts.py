@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
 from recallscope.architectures.feed_forward import FeedForward, MixtureOfExperts
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators import (
     all_to_all_bytes,
     dropped_share,

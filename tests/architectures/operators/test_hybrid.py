@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators.cache import evict
 from recallscope.architectures.operators.hybrid import crossover_length, hybrid, positions
 from recallscope.architectures.operators.quantisation import quantise, quantise_state

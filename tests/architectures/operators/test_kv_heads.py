@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators.cache import evict
 from recallscope.architectures.operators.kv_heads import break_even_length, differentiate_heads, resize_heads
 from recallscope.architectures.operators.quantisation import quantise

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators.cache import evict
 from recallscope.architectures.operators.parallel import (
     pipeline_bubble,

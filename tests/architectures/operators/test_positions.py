@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.mixers._rotary import rotate
-from recallscope.architectures.model import ModelConfig
 from recallscope.architectures.operators.positions import (
     clex,
     frequencies,

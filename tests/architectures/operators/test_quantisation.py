@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import ModelConfig
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.operators import (
     FORMATS,
     Format,

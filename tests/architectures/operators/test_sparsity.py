@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig, build_layer, mixer_options
 from recallscope.architectures.counting import count_flops
 from recallscope.architectures.mixers import MIXERS
-from recallscope.architectures.model import LanguageModel, ModelConfig, build_layer, mixer_options
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators import (
     average_parameters,
     low_rank,

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import ModelConfig
 from recallscope.architectures.operators import (
     block_dense,
     block_shuffle,

@@ -8,8 +8,8 @@ import itertools
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import ModelConfig
 from recallscope.architectures.operators.sparsity import prune
 from recallscope.architectures.operators.tiles import (
     best_splits,

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.counting import count_flops
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators.tokens import (
     expected_prefill_flops,
     length_drop,

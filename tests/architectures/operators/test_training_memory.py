@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import LanguageModel, ModelConfig
+from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.model import LanguageModel
 from recallscope.architectures.operators import (
     low_rank_parameters,
     memory_in_training,

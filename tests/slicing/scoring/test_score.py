@@ -48,7 +48,8 @@ def test_every_token_gets_the_loss_of_its_own_window(rule):
 
 def test_a_short_and_a_long_document_batched_and_alone():
     torch.manual_seed(0)
-    from recallscope.architectures.model import LanguageModel, ModelConfig
+    from recallscope.architectures.config import ModelConfig
+    from recallscope.architectures.model import LanguageModel
 
     layers = ({"mixer": "attention", "heads": 2}, {"mixer": "hyena", "length": 32}, {"mixer": "based", "heads": 2})
     model = LanguageModel(ModelConfig(VOCABULARY, 16, layers, 24)).eval()

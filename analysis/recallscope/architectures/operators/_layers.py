@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 
 from recallscope.architectures.cache_rule import CacheRule, cached_elements
+from recallscope.architectures.config import ModelConfig, build_layer
 from recallscope.architectures.mixers import Attention, ClippedSoftmax, Mixer
 from recallscope.architectures.mixers._softmax import SoftmaxMixer
-from recallscope.architectures.model import ModelConfig, build_layer
 from recallscope.architectures.operators._shape import chosen_layers
 from recallscope.architectures.specification import Specification
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.model import ModelConfig
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.specification import Specification, Weights
 from recallscope.architectures.specification import specification as untouched
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recallscope.architectures.model import FFN_OPTIONS
+from recallscope.architectures.feed_forward import FFN_OPTIONS
 from recallscope.architectures.operators._choice import call
 from recallscope.architectures.operators._layers import keeps_all, layers_with
 from recallscope.architectures.operators._shape import reshaped, with_layers

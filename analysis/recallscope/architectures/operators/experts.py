@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recallscope.architectures.model import ModelConfig
+from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.operators._choice import call
 from recallscope.architectures.operators._shape import chosen_layers, ffn_width, reshaped, with_layers
 from recallscope.architectures.operators.routing import check_active

@@ -10,7 +10,7 @@ import sympy
 
 from recallscope.architectures.cache_rule import CacheRule
 from recallscope.architectures.costs import T, crossings
-from recallscope.architectures.model import FFN_OPTIONS
+from recallscope.architectures.feed_forward import FFN_OPTIONS
 from recallscope.architectures.operators._choice import call
 from recallscope.architectures.operators._layers import mixers
 from recallscope.architectures.operators._shape import chosen_layers, reshaped, with_layers

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from recallscope.architectures.config import build_layer, mixer_options
 from recallscope.architectures.mixers._softmax import SoftmaxMixer
-from recallscope.architectures.model import build_layer, mixer_options
 from recallscope.architectures.operators._choice import (
     BLOCKS,
     Only,

@@ -1,0 +1,104 @@
+"""The shape of a language model, its checks, and the layers that it describes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from recallscope.architectures.feed_forward import FFN_OPTIONS, FeedForward, MixtureOfExperts, feed_forward
+from recallscope.architectures.mixers import MIXERS, Mixer
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a language model.
+
+    Attributes
+    ----------
+    vocabulary : int
+        Number of token ids.
+    width : int
+        Model width D.
+    layers : tuple of dict
+        One per layer: `{"mixer": name in MIXERS, ...its keyword arguments}`; and where they differ from a dense FFN of
+        `ffn_width`: that width, `experts` (number), `active_experts` (per token), `shared_width` (always used) and
+        `shared_gate`.
+    ffn_width : int
+        Hidden width of the SwiGLU feed-forward layers; 0: none.
+    context : int
+        Length of the training windows, in tokens; a default for evaluation, not a limit.
+    tied : bool
+        Whether the head has the embedding's weights.
+    loops : int
+        How often the stack of layers runs, with the same weights and states of its own (Dehghani et al. 2018; Giannou
+        et al. 2023).
+    inject : bool
+        Whether every pass but the first adds the embedding to its input.
+    """
+
+    vocabulary: int
+    width: int
+    layers: tuple[dict[str, Any], ...]
+    ffn_width: int
+    context: int = 1024
+    tied: bool = False
+    loops: int = 1
+    inject: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(dict(layer) for layer in self.layers))
+        if self.loops < 1:
+            raise ValueError(f"loops: at least 1, got {self.loops}")
+        for layer in self.layers:
+            _check_layer(layer)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        return cls(**json.loads(text))
+
+
+def _check_layer(layer: dict[str, Any]) -> None:
+    name = layer.get("mixer")
+    if name not in MIXERS:
+        raise ValueError(f"layers: mixer must be one of {', '.join(MIXERS)}, got {name!r}")
+    known = mixer_options(name)
+    unknown = set(layer) - set(known) - {"mixer", *FFN_OPTIONS}
+    if unknown:
+        raise ValueError(f"layers: {name} takes {', '.join([*known, *FFN_OPTIONS])}, got {', '.join(sorted(unknown))}")
+    for option in set(layer) & set(known):
+        value, accepted = layer[option], known[option].annotation
+        kinds = accepted.replace(" ", "").split("|") + ["int"] * ("float" in accepted)
+        if type(value).__name__.replace("NoneType", "None") not in kinds:
+            raise ValueError(f"{option}: {accepted}, got {value!r}")
+        least = int(option == "chunk")
+        if isinstance(value, int) and value < least:
+            raise ValueError(f"{option}: at least {least}, got {value}")
+
+
+def mixer_options(name: str) -> dict[str, inspect.Parameter]:
+    """The keyword arguments of a mixer, those that its base takes included."""
+    options: dict[str, inspect.Parameter] = {}
+    for kind in MIXERS[name].__mro__:
+        if "__init__" not in vars(kind) or kind.__module__.startswith("torch"):
+            continue
+        parameters = inspect.signature(kind.__init__).parameters.values()
+        options |= {p.name: p for p in parameters if p.name not in options and p.kind != p.VAR_KEYWORD}
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            break
+    return {option: parameter for option, parameter in options.items() if option not in ("self", "width")}
+
+
+def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, FeedForward | MixtureOfExperts | None]:
+    """The mixer and the feed-forward layer of one entry of `config.layers`."""
+    ffn = {"ffn_width": config.ffn_width} | {name: layer[name] for name in FFN_OPTIONS if name in layer}
+    options = {name: value for name, value in layer.items() if name not in ("mixer", *FFN_OPTIONS)}
+    try:
+        mixer = MIXERS[layer["mixer"]](config.width, **options)
+    except (ZeroDivisionError, RuntimeError) as error:  # a width or count of 0 that nothing else has caught
+        raise ValueError(f"layers: {layer['mixer']} cannot be built with {options} ({error})") from None
+    return mixer, feed_forward(config.width, ffn)
