@@ -60,6 +60,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"state_size": 16, "lower_bound": 0.7, "chunk": 8},
     ],
     "hyena": [{"length": 40, "filter_width": 8, "bands": 3}],
+    "jrt": [{"heads": 2, "key_width": 5, "symmetric": True, "chunk": 16}],
     "kda": [
         {"heads": 2, "key_width": 8, "value_width": 12, "negative": True, "chunk": 16},
         {"heads": 2, "conv_width": None, "chunk": 64},
@@ -165,5 +166,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 
 SELECTIVE: set[str] = {"compressed_attention", "diff_qkv", "native_sparse", "landmark", "ngram_head"}
 """Mixers that choose what they read: their outputs may depend on less than their dataflow allows."""
+
+UNUSED = {"jrt": {"encoder_key.weight", "encoder_value.weight"}}
+"""Parameters that only a prefix uses, which the suite does not give."""
 
 CASES = [(name, {}) for name in MIXERS] + [(name, options) for name, many in VARIANTS.items() for options in many]

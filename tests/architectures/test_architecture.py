@@ -10,7 +10,7 @@ import pytest
 import sympy
 import torch
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.config import ModelConfig, mixer_options
 from recallscope.architectures.costs import B, T, cost, crossings, formula
 from recallscope.architectures.counting import count_flops
 from recallscope.architectures.hugging_face import FAMILIES, from_hugging_face
@@ -147,10 +147,18 @@ def test_crossings_by_hand():
     [
         ("based-363m", 363e6, 0.01),
         ("based-1.4b", 1.4e9, 0.04),
+        ("jrt-rnn-356m", 356e6, 0.01),
+        ("jrt-rnn-1.3b", 1.3e9, 0.06),
         ("mamba-358m", 358e6, 0.02),
         ("mamba-1.3b", 1.3e9, 0.04),
         ("transformer++-360m", 360e6, 0.01),
         ("transformer++-1.3b", 1.3e9, 0.01),
+        ("yi-6b", 6e9, 0.02),
+        ("qwen3-next-80b-a3b", 80e9, 0.01),
+        ("kimi-linear-48b-a3b", 48e9, 0.03),
+        ("deepseek-v3", 671e9, 0.001),
+        ("mamba-codestral-7b", 7.3e9, 0.01),
+        ("jamba-v0.1", 52e9, 0.02),
     ],
 )
 def test_presets_have_the_size_in_their_name(name, parameters, relative):
@@ -231,6 +239,19 @@ def test_names(tmp_path):
 def test_bad_names(name, options, message):
     with pytest.raises(ValueError, match=message):
         architecture(name, **options)
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_options_of_any_kind_give_numbers_or_one_clear_error(name):
+    refused = 0
+    for option in mixer_options(name):
+        for value in (0, -1, 3, "abc", 1.5, None, True):
+            try:
+                found = architecture(mixer=name, width=64, **{option: value})
+                assert found.parameters() > 0 and found.decode_flops(100) > 0 and found.prefill_flops(100) > 0
+            except ValueError:
+                refused += 1
+    assert refused >= len(mixer_options(name))
 
 
 def test_bad_folders(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,7 +99,9 @@ def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, Feed
     ffn = {"ffn_width": config.ffn_width} | {name: layer[name] for name in FFN_OPTIONS if name in layer}
     options = {name: value for name, value in layer.items() if name not in ("mixer", *FFN_OPTIONS)}
     try:
-        mixer = MIXERS[layer["mixer"]](config.width, **options)
-    except (ZeroDivisionError, RuntimeError) as error:  # a width or count of 0 that nothing else has caught
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # torch only warns of weights without elements
+            mixer = MIXERS[layer["mixer"]](config.width, **options)
+    except (ZeroDivisionError, RuntimeError, UserWarning) as error:  # a width or count of 0
         raise ValueError(f"layers: {layer['mixer']} cannot be built with {options} ({error})") from None
     return mixer, feed_forward(config.width, ffn)

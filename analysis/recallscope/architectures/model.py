@@ -59,7 +59,7 @@ class LanguageModel(nn.Module):
         full size, attention had not learned to copy after 11 M tokens (see LOG.md).
         """
         for name, module in self.named_modules():
-            if isinstance(module, nn.Linear) and name.endswith(("mixer.out", "ffn.down", "head")):
+            if isinstance(module, nn.Linear) and name.endswith(("mixer.out", "mixer.decoder.out", "ffn.down", "head")):
                 nn.init.zeros_(module.weight)
             elif isinstance(module, nn.Linear | nn.Embedding) and "filter" not in name:  # Hyena's has its own scale
                 nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)

@@ -20,11 +20,13 @@ class Preset:
     note: str = ""
 
 
-def _based(width: int, layers: int, linear: set[int], window: set[int], first: str = "based") -> ModelConfig:
-    """Layers counted from 1: linear attention, 128-token windows, short convolutions; SwiGLU of width 2 D."""
+def _based(
+    width: int, layers: int, linear: set[int], window: set[int], first: str = "based", reach: int = 128
+) -> ModelConfig:
+    """Layers counted from 1: linear attention, windows of `reach` tokens, short convolutions; SwiGLU of width 2 D."""
     kinds: dict[str, dict[str, Any]] = {
         "linear": {"mixer": first, "heads": 16, "key_width": 16},
-        "window": {"mixer": "sliding_window", "heads": 16, "window": 128},
+        "window": {"mixer": "sliding_window", "heads": 16, "window": reach},
         "convolution": {"mixer": "base_conv", "kernel": 3, "expansion": 4, "activation": True},
     }
     named = ["linear" if i in linear else "window" if i in window else "convolution" for i in range(1, layers + 1)]
@@ -80,6 +82,15 @@ PRESETS = {
     ),
     "based-1.4b": Preset(
         _based(1792, 36, _LINEAR_1B, _WINDOW_1B), "Arora et al. 2024, arXiv 2407.05483, Table 16", _BASED_NOTE
+    ),
+    "jrt-rnn-356m": Preset(
+        _based(1024, 26, _LINEAR_360M, _WINDOW_360M, "jrt", 64),
+        "Arora et al. 2024, arXiv 2407.05483, Table 15",
+        "One convolution layer fewer than Based, as the table has it.",
+    ),
+    "jrt-rnn-1.3b": Preset(
+        _based(1792, 36, _LINEAR_1B, _WINDOW_1B, "jrt", 64),
+        "Arora et al. 2024, arXiv 2407.05483, Table 15",
     ),
     "mamba-358m": Preset(_repeated({"mixer": "mamba"}, 46, 1024, 0), "Arora et al. 2024, arXiv 2407.05483, Table 17"),
     "mamba-1.3b": Preset(_repeated({"mixer": "mamba"}, 46, 2048, 0), "Arora et al. 2024, arXiv 2407.05483, Table 17"),

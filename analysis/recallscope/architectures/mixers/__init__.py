@@ -62,6 +62,7 @@ MIXERS = {
     "h3": H3,
     "hgrn2": HGRN2,
     "hyena": Hyena,
+    "jrt": JRT,
     "kda": KDA,
     "lambda_window": LambdaWindow,
     "landmark": Landmark,

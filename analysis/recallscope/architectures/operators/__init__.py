@@ -102,3 +102,4 @@ from recallscope.architectures.operators.training_memory import poet_parameters 
 from recallscope.architectures.operators.training_memory import sampled_activations as sampled_activations
 from recallscope.architectures.operators.trees import best_tree as best_tree
 from recallscope.architectures.operators.trees import tree_tokens as tree_tokens
+from recallscope.architectures.operators.wide import widen as widen
