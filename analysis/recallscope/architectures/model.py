@@ -35,22 +35,18 @@ class Block(nn.Module):
         return self._feed_forward(x + mixed), state
 
 
-class LanguageModel(nn.Module):
-    """Causal language model over any stack of mixers; embedding and head have weights of their own unless tied.
-
-    What it costs, `architecture.Architecture` says.
-    """
+class Stack(nn.Module):
+    """The layers of a shape and the norm after them, on vectors: a language model without embedding and head."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
+        self._build(config)
+        self._initialise()
+
+    def _build(self, config: ModelConfig) -> None:
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary, config.width)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in config.layers)
         self.norm = nn.RMSNorm(config.width, eps=1e-5)
-        self.head = nn.Linear(config.width, config.vocabulary, bias=False)
-        self._initialise()
-        if config.tied:
-            self.head.weight = self.embedding.weight
 
     def _initialise(self) -> None:
         """Normal weights of deviation 1/√fan_in; zeros in the head and in the last product of each residual branch.
@@ -64,38 +60,58 @@ class LanguageModel(nn.Module):
             elif isinstance(module, nn.Linear | nn.Embedding) and "filter" not in name:  # Hyena's has its own scale
                 nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        """Embeddings times √D: of unit size, and yet learned as fast as weights of size 1/√D."""
-        return self.embedding(ids) * self.config.width**0.5
-
-    def hidden(self, ids: Tensor) -> Tensor:
-        """`[B, T] -> [B, T, D]`: what the head reads."""
-        x = start = self._embed(ids)
-        for block, again in self._passes():
-            x = block(x + start if again else x)
-        return self.norm(x)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """`[B, T] -> logits [B, T, vocabulary]`."""
-        return self.head(self.hidden(ids))
-
     def _passes(self) -> list[tuple[Block, bool]]:
         """The blocks in the order in which they run, and whether the embedding is added before them."""
         inject = self.config.inject
         loops = range(self.config.loops)
         return [(block, inject and i == 0 and loop > 0) for loop in loops for i, block in enumerate(self.blocks)]  # type: ignore[misc]
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """`[B, T, D] -> [B, T, D]`, from the empty state."""
+        start = x
+        for block, again in self._passes():
+            x = block(x + start if again else x)
+        return self.norm(x)
+
     def init_state(self, batch: int) -> list[State]:
         """State of every layer before the first token, for each pass over the layers."""
         return [block.mixer.init_state(batch) for block, _ in self._passes()]
 
     def run(self, x: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
-        """Embeddings `[B, T, D]`, or `[B, D]` in one step, to what the head reads; and the states after them."""
+        """`[B, T, D]`, or `[B, D]` in one step, and the states before them to outputs and the states after them."""
         passes, after, start, one = self._passes(), [], x, x.ndim == 2
         for (block, again), state in zip(passes, states or [None] * len(passes), strict=True):
             x, state = (block.step if one else block.prefill)(x + start if again else x, state)  # type: ignore[arg-type]
             after.append(state)
         return self.norm(x), after
+
+
+class LanguageModel(Stack):
+    """Causal language model over any stack of mixers; embedding and head have weights of their own unless tied.
+
+    What it costs, `architecture.Architecture` says.
+    """
+
+    def __init__(self, config: ModelConfig):
+        nn.Module.__init__(self)
+        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self._build(config)
+        self.head = nn.Linear(config.width, config.vocabulary, bias=False)
+        self._initialise()
+        if config.tied:
+            self.head.weight = self.embedding.weight
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """Embeddings times √D: of unit size, and yet learned as fast as weights of size 1/√D."""
+        return self.embedding(ids) * self.config.width**0.5
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """`[B, T] -> [B, T, D]`: what the head reads."""
+        return self.vectors(self._embed(ids))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """`[B, T] -> logits [B, T, vocabulary]`."""
+        return self.head(self.hidden(ids))
 
     def prefill(self, ids: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
         """`[B, T]` and the states before them to logits `[B, T, vocabulary]` and the states after them."""
