@@ -22,7 +22,8 @@ class Mamba2(Mixer):
 
     `[z, (x, B, C), δ] = W_in u`, `(x, B, C) ← SiLU(conv(x, B, C))`, `Δ = softplus(δ + b)` and `a = exp(-Δ e^{A})` are
     one number a head, B and C are shared by the heads of a group, and
-    `y = W_out RMSNorm((o + D ⊙ x) ⊙ SiLU(z))`. In attention's words C is the query, B the key and Δ x the value.
+    `y = W_out RMSNorm((o + D ⊙ x) ⊙ SiLU(z))`, normed over the channels of each group. In attention's words C is the
+    query, B the key and Δ x the value.
 
     `prefill` takes the scores `C Bᵀ` of a chunk once for a group, then weighs them with each head's decay.
 
@@ -69,7 +70,7 @@ class Mamba2(Mixer):
         self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # softplus of it is the step
         self.log_rate = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
         self.skip = nn.Parameter(torch.ones(self.heads))
-        self.norm = nn.RMSNorm(self.inner, eps=1e-5)
+        self.gain = nn.Parameter(torch.ones(self.inner))
         self.out = nn.Linear(self.inner, width, bias=False)
 
     def _project(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,7 +88,8 @@ class Mamba2(Mixer):
 
     def _finish(self, o: Tensor, x: Tensor, z: Tensor) -> Tensor:
         y = (o + self.skip[:, None] * x).flatten(-2) * F.silu(wide(z))
-        return self.out(self.norm(y.to(self.norm.weight.dtype)).to(z.dtype))
+        y = F.rms_norm(y.unflatten(-1, (self.groups, -1)), (self.inner // self.groups,), eps=1e-5).flatten(-2)
+        return self.out((y * self.gain).to(z.dtype))
 
     def init_state(self, batch: int) -> State:
         """The convolution's last inputs `[B, k - 1, I + 2 G N]` and a zero matrix `[B, H, N, P]`, float32 at least."""

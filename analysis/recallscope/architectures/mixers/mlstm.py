@@ -23,7 +23,8 @@ class MLSTM(Mixer):
 
     The state holds C and n times `e^{-m}`, with `m_t = max(ln f + m_{t-1}, ĩ_t)`, so no exponent is positive, and the
     denominator is `max(|n_t·q|, e^{-m_t})`. The paper's short convolution and up-projection around this are left out,
-    as in its 7B model; the norm is an RMSNorm with a learned gain.
+    as in its 7B model, which also caps ĩ and f̃ softly at 15 and norms heads by LayerNorm; here the norm is an RMSNorm
+    with a learned gain, and nothing is capped.
 
     Parameters
     ----------
