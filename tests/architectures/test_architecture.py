@@ -246,8 +246,9 @@ def test_options_of_any_kind_give_numbers_or_one_clear_error(name):
     refused = 0
     for option in mixer_options(name):
         for value in (0, -1, 3, "abc", 1.5, None, True):
+            options: dict[str, Any] = {option: value}
             try:
-                found = architecture(mixer=name, width=64, **{option: value})
+                found = architecture(mixer=name, width=64, **options)
                 assert found.parameters() > 0 and found.decode_flops(100) > 0 and found.prefill_flops(100) > 0
             except ValueError:
                 refused += 1
