@@ -121,7 +121,7 @@ def state_command(
     """State that survives between two decoding steps, stored and read, and where two architectures cross."""
     from recallscope.architectures.tables import STATE_COLUMNS
 
-    _costs(architectures, length, 1, dtype, state_dtype, STATE_COLUMNS, ("state_elements",), as_json)
+    _costs(as_json, architectures, length, 1, dtype, state_dtype, STATE_COLUMNS, ("state_elements",))
 
 
 @app.command("cost")
@@ -136,26 +136,15 @@ def cost_command(
     """Parameters, FLOPs per token of training, prefill and decoding, bytes per decoding step, and the crossings."""
     from recallscope.architectures.tables import COST_COLUMNS
 
-    quantities = ("decode_flops", "decode_bytes")
-    _costs(architectures, length, batch, dtype, state_dtype, COST_COLUMNS, quantities, as_json)
+    crossing = ("decode_flops", "decode_bytes")
+    _costs(as_json, architectures, length, batch, dtype, state_dtype, COST_COLUMNS, crossing)
 
 
-def _costs(
-    names: list[str], length: str, batch: int, dtype: str, state_dtype: str | None,
-    columns: tuple[str, ...], crossing: tuple[str, ...], as_json: bool,
-) -> None:  # fmt: skip
-    from recallscope.architectures.names import architecture
-    from recallscope.architectures.tables import cost_table, crossing_lines, format_costs
+def _costs(as_json: bool, *arguments: Any) -> None:
+    from recallscope.architectures.tables import shell_table
 
-    try:
-        lengths = [int(one) for one in length.split(",")]
-    except ValueError:
-        raise ValueError(f"length: whole numbers separated by commas, got {length!r}") from None
-    found = [architecture(name) for name in names]
-    table = cost_table(found, lengths, batch, dtype, state_dtype)
-    typer.echo(format_costs(table, columns))
-    for line in crossing_lines(found, crossing, batch, dtype, state_dtype):
-        typer.echo(line)
+    table, text = shell_table(*arguments)
+    typer.echo(text)
     if as_json:
         typer.echo(json.dumps(table.to_pylist()))
 

@@ -43,7 +43,7 @@ class Architecture:
     source: str = ""
 
     @cached_property
-    def _layers(self) -> list[tuple[int, Mixer, FeedForward | MixtureOfExperts | None]]:
+    def layers(self) -> list[tuple[int, Mixer, FeedForward | MixtureOfExperts | None]]:
         """How often each distinct layer occurs in the stack, and its two halves, without storage."""
         kinds = Counter(json.dumps(layer, sort_keys=True) for layer in self.config.layers)
         with torch.device("meta"):
@@ -51,10 +51,10 @@ class Architecture:
 
     def _sum(self, of_mixer: Callable[[Mixer], Any]) -> Any:
         """Over the mixers as they run: again for each loop."""
-        return self.config.loops * sum(count * of_mixer(mixer) for count, mixer, _ in self._layers)
+        return self.config.loops * sum(count * of_mixer(mixer) for count, mixer, _ in self.layers)
 
     def _sum_ffn(self, of_ffn: Callable[[FeedForward | MixtureOfExperts], Any]) -> Any:
-        return sum(count * of_ffn(ffn) for count, _, ffn in self._layers if ffn)
+        return sum(count * of_ffn(ffn) for count, _, ffn in self.layers if ffn)
 
     @property
     def _head_weights(self) -> int:
@@ -69,7 +69,7 @@ class Architecture:
         """Parameters, embedding, norms and head included."""
         norms = (self._sublayers + 1) * self.config.width
         tables = self._head_weights * (1 if self.config.tied else 2)
-        mixers = sum(count * mixer.parameters_count() for count, mixer, _ in self._layers)
+        mixers = sum(count * mixer.parameters_count() for count, mixer, _ in self.layers)
         return mixers + self._sum_ffn(lambda ffn: ffn.parameters_count()) + norms + tables
 
     def active_parameters(self) -> int:
@@ -139,7 +139,7 @@ class Architecture:
 
     @property
     def _sublayers(self) -> int:
-        return sum(count * (1 + bool(ffn)) for count, _, ffn in self._layers)
+        return sum(count * (1 + bool(ffn)) for count, _, ffn in self.layers)
 
 
 def _bytes(bits: Any) -> Any:

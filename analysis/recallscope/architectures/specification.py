@@ -172,7 +172,7 @@ class Specification:
 def specification(architecture: Architecture, weight_bits: float = 16.0, state_bits: float = 16.0) -> Specification:
     """The untouched architecture as an operand."""
     config, found = architecture.config, []
-    for count, mixer, ffn in architecture._layers:
+    for count, mixer, ffn in architecture.layers:
         for place, module in (("mixer", mixer), ("ffn", ffn)):
             for name, linear in module.named_modules() if module else ():
                 if isinstance(linear, nn.Linear):
@@ -180,14 +180,9 @@ def specification(architecture: Architecture, weight_bits: float = 16.0, state_b
     weights: dict[tuple, Weights] = {}
     for name, (rows, columns), count, module in found:
         used = module.active / len(module.experts) if name.startswith("ffn.experts.") else 1.0
-        key = (name, rows, columns, used)
-        before = weights.get(
-            key,
-            Weights(
-                name, rows, columns, 0, rows * columns, 2 * rows * columns, weight_bits, used=used, passes=config.loops
-            ),
-        )
-        weights[key] = replace(before, count=before.count + count)
+        size, key = rows * columns, (name, rows, columns, used)
+        none = Weights(name, rows, columns, 0, size, 2 * size, weight_bits, used=used, passes=config.loops)
+        weights[key] = replace(none, count=weights.get(key, none).count + count)
     tables = _tables(config.vocabulary, config.width, config.tied, weight_bits)
     matrices = (*weights.values(), *tables)
     other = architecture.parameters() - sum(w.count * w.stored for w in matrices)

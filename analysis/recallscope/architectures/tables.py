@@ -8,6 +8,7 @@ from itertools import combinations
 import pyarrow as pa
 
 from recallscope.architectures.architecture import Architecture
+from recallscope.architectures.names import architecture
 from recallscope.evidence import evidence
 
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "float8": 8, "int8": 8, "int4": 4}
@@ -85,6 +86,29 @@ def crossing_lines(
             if points:
                 lines.append(f"{quantity.replace('_', ' ')}: {first} = {second} at t = {', '.join(points)}")
     return lines
+
+
+def shell_table(
+    names: Sequence[str],
+    length: str,
+    batch: int,
+    dtype: str,
+    state_dtype: str | None,
+    metrics: Sequence[str],
+    crossing: Sequence[str],
+) -> tuple[pa.Table, str]:
+    """What the command line prints: the costs as evidence; and as text, with the crossings below.
+
+    `names` as for `architecture`, `length` whole numbers separated by commas.
+    """
+    try:
+        lengths = [int(one) for one in length.split(",")]
+    except ValueError:
+        raise ValueError(f"length: whole numbers separated by commas, got {length!r}") from None
+    found = [architecture(name) for name in names]
+    table = cost_table(found, lengths, batch, dtype, state_dtype)
+    lines = crossing_lines(found, crossing, batch, dtype, state_dtype)
+    return table, "\n".join([format_costs(table, metrics), *lines])
 
 
 STATE_COLUMNS = ("state_elements", "state_bytes", "read_elements", "read_bytes")
