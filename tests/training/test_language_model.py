@@ -11,6 +11,7 @@ import pytest
 import torch
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import load_model
+from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.model import LanguageModel
 from recallscope.training.copying import copy_losses
 from recallscope.training.language_model import TrainingConfig, losses, train
@@ -54,6 +55,16 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path):
     cut, undisturbed = ([row | {"seconds": 0} for row in losses(tmp_path / name)] for name in ("cut", "whole"))
     assert cut == undisturbed
     assert all(row["seconds"] > 0 for row in losses(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_every_mixer_trains(name, tmp_path):
+    layers = ({"mixer": name, "ffn_width": 0 if name == "recurrent_transformer" else 32},)
+    rows: list[dict] = []
+    config = TrainingConfig(steps=12, batch=4, learning_rate=1e-2, warmup=2, compile=False)
+    model = train(ModelConfig(20, 64, layers, 32, 16), config, tokens(), tmp_path, log=rows.append)
+    assert rows[-1]["loss"] < rows[0]["loss"] - 0.05
+    assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
 def test_another_configuration_is_refused(tmp_path):

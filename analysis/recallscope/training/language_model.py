@@ -114,7 +114,8 @@ def _optimizers(model: LanguageModel, config: TrainingConfig) -> list[torch.opti
     At 0.79 M tokens its loss was 0.74 nats below AdamW's, at the same batch and learning rate (see LOG.md).
     """
     named = list(model.named_parameters())
-    hidden = {name for name, p in named if p.ndim == 2 and name.startswith("blocks.")}
+    matrices = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    hidden = {name for name, _ in named if name in matrices and name.startswith("blocks.")}
     rest = [p for name, p in named if name not in hidden]
     rate = config.learning_rate
     return [
