@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from recallscope.architectures.feed_forward import ChannelMixing
 from recallscope.architectures.mixers import MLSTM, RGLRU, RWKV4, Mamba, Mamba2
 from torch import Tensor, nn
 
@@ -120,6 +121,23 @@ def test_rwkv4():
     }
     layer = RwkvSelfAttention(RwkvConfig(hidden_size=WIDTH))
     assert_same(mixer, layer, weights, lambda layer, x: layer(x)[0])
+
+
+def test_channel_mixing_of_rwkv4():
+    from transformers import RwkvConfig
+    from transformers.models.rwkv.modeling_rwkv import RwkvFeedForward
+
+    layer = randomised(ChannelMixing(WIDTH, 48, receptance=True))
+    key, receptance = layer.mix[:, None, None]
+    weights = {
+        "time_mix_key": key,
+        "time_mix_receptance": receptance,
+        "key.weight": layer.key.weight,
+        "receptance.weight": layer.receptance.weight,
+        "value.weight": layer.down.weight,
+    }
+    theirs = RwkvFeedForward(RwkvConfig(hidden_size=WIDTH, intermediate_size=48))
+    assert_same(layer, theirs, weights, lambda layer, x: layer(x)[0])
 
 
 @pytest.mark.parametrize("shape", [{}, {"recurrent_width": 42, "blocks": 3, "conv_width": 3}], ids=str)

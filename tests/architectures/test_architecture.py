@@ -25,6 +25,8 @@ CONFIG = ModelConfig(
     50,
     64,
     (
+        {"mixer": "rwkv4", "ffn": "rwkv4", "ffn_width": 32},
+        {"mixer": "rwkv7", "ffn": "rwkv7"},
         {"mixer": "attention", "heads": 4, "kv_heads": 2},
         {"mixer": "hyena", "length": 16, "ffn_width": 0},
         {"mixer": "sliding_window", "window": 3, "ffn_width": 8, "experts": 5, "active_experts": 2, "shared_width": 12},
@@ -54,6 +56,13 @@ def test_costs_of_a_model_are_counted_on_it(tied, loops):
     assert shape.decode_flops(24, 2) == decode.flops
     measured = sum(one.numel() for state in states for one in state if one.ndim and one.shape[0] == 2) / 2
     assert shape.state_elements(23) == measured
+
+
+def test_blocks_of_rwkv_keep_a_token_for_each_shift():
+    assert architecture("rwkv4:ffn=rwkv4,ffn_width=8192").state_elements(4096) == 10_240
+    assert architecture("rwkv7:heads=32,ffn=rwkv7,ffn_width=8192").state_elements(4096) == 135_168
+    with pytest.raises(ValueError, match="ffn: one of swiglu, rwkv4, rwkv7, experts with swiglu alone, got 'mlp'"):
+        architecture("rwkv4:ffn=mlp,ffn_width=8").parameters()
 
 
 def test_useful_flops_are_those_of_the_pairs_that_a_causal_mask_keeps():

@@ -16,6 +16,7 @@ from recallscope.training.shapes import SHAPES
 from tolerances import TOLERANCES
 
 LAYERS = (
+    {"mixer": "rwkv7", "heads": 2, "ffn": "rwkv4"},
     {"mixer": "attention", "heads": 2},
     {"mixer": "sliding_window", "heads": 2, "window": 3},
     {"mixer": "hyena", "length": 16},

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from recallscope.architectures.config import ModelConfig, build_layer
-from recallscope.architectures.feed_forward import FeedForward, MixtureOfExperts
+from recallscope.architectures.feed_forward import FFN
 from recallscope.architectures.mixers import Mixer
 
 
@@ -43,7 +43,7 @@ class Architecture:
     source: str = ""
 
     @cached_property
-    def layers(self) -> list[tuple[int, Mixer, FeedForward | MixtureOfExperts | None]]:
+    def layers(self) -> list[tuple[int, Mixer, FFN | None]]:
         """How often each distinct layer occurs in the stack, and its two halves, without storage."""
         kinds = Counter(json.dumps(layer, sort_keys=True) for layer in self.config.layers)
         with torch.device("meta"):
@@ -53,8 +53,12 @@ class Architecture:
         """Over the mixers as they run: again for each loop."""
         return self.config.loops * sum(count * of_mixer(mixer) for count, mixer, _ in self.layers)
 
-    def _sum_ffn(self, of_ffn: Callable[[FeedForward | MixtureOfExperts], Any]) -> Any:
+    def _sum_ffn(self, of_ffn: Callable[[FFN], Any]) -> Any:
         return sum(count * of_ffn(ffn) for count, _, ffn in self.layers if ffn)
+
+    @property
+    def _ffn_state(self) -> Any:
+        return self.config.loops * self._sum_ffn(lambda ffn: ffn.state_elements())
 
     @property
     def _head_weights(self) -> int:
@@ -74,20 +78,20 @@ class Architecture:
 
     def active_parameters(self) -> int:
         """Parameters that one token uses: of a mixture of experts those it is sent to."""
-        unused = self._sum_ffn(lambda ffn: ffn.parameters_count() - ffn.token_flops() // 2)
+        unused = self._sum_ffn(lambda ffn: ffn.parameters_count() - ffn.active_parameters())
         return self.parameters() - unused
 
     def state_elements(self, t: Any) -> Any:
         """Elements that survive between two decoding steps after `t` tokens, per sequence."""
-        return self._sum(lambda mixer: mixer.state_elements(t))
+        return self._sum(lambda mixer: mixer.state_elements(t)) + self._ffn_state
 
     def read_elements(self, t: Any) -> Any:
         """Elements of state that the step of token `t` reads, per sequence."""
-        return self._sum(lambda mixer: mixer.read_elements(t))
+        return self._sum(lambda mixer: mixer.read_elements(t)) + self._ffn_state
 
     def write_elements(self, t: Any) -> Any:
         """Elements of state that the step of token `t` writes, per sequence."""
-        return self._sum(lambda mixer: mixer.write_elements(t))
+        return self._sum(lambda mixer: mixer.write_elements(t)) + self._ffn_state
 
     def prefill_flops(self, t: Any, batch: Any = 1) -> Any:
         """Executed FLOPs of a forward pass over `batch` sequences of `t` tokens."""

@@ -8,7 +8,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recallscope.architectures.feed_forward import FFN_OPTIONS, FeedForward, MixtureOfExperts, feed_forward
+from recallscope.architectures.feed_forward import FFN, FFN_OPTIONS, feed_forward
 from recallscope.architectures.mixers import MIXERS, Mixer
 
 
@@ -24,8 +24,8 @@ class ModelConfig:
         Model width D.
     layers : tuple of dict
         One per layer: `{"mixer": name in MIXERS, ...its keyword arguments}`; and where they differ from a dense FFN of
-        `ffn_width`: that width, `experts` (number), `active_experts` (per token), `shared_width` (always used) and
-        `shared_gate`.
+        `ffn_width`: that width, `ffn` (`swiglu`; `rwkv4`, `rwkv7`: channel mixing), `experts` (number),
+        `active_experts` (per token), `shared_width` (always used) and `shared_gate`.
     ffn_width : int
         Hidden width of the SwiGLU feed-forward layers; 0: none.
     context : int
@@ -94,7 +94,7 @@ def mixer_options(name: str) -> dict[str, inspect.Parameter]:
     return {option: parameter for option, parameter in options.items() if option not in ("self", "width")}
 
 
-def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, FeedForward | MixtureOfExperts | None]:
+def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, FFN | None]:
     """The mixer and the feed-forward layer of one entry of `config.layers`."""
     ffn = {"ffn_width": config.ffn_width} | {name: layer[name] for name in FFN_OPTIONS if name in layer}
     options = {name: value for name, value in layer.items() if name not in ("mixer", *FFN_OPTIONS)}

@@ -1,4 +1,4 @@
-"""The feed-forward half of a block: SwiGLU, dense or as a mixture of experts, and its costs."""
+"""The feed-forward half of a block: SwiGLU, dense or as a mixture of experts, or RWKV's; and its costs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FFN_OPTIONS = ("ffn_width", "experts", "active_experts", "shared_width", "shared_gate")
+FFN_OPTIONS = ("ffn_width", "ffn", "experts", "active_experts", "shared_width", "shared_gate")
 
 
-class FeedForward(nn.Module):
+class Pointwise(nn.Module):
+    """A layer on each token alone: no state, and the same alone, together and from any state."""
+
+    def init_state(self, batch: int) -> tuple[Tensor, ...]:
+        return ()
+
+    def prefill(self, x: Tensor, state: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self(x), ()
+
+    step = prefill
+
+    def state_elements(self) -> Any:
+        return 0
+
+
+class FeedForward(Pointwise):
     """SwiGLU (Shazeer 2020): `W₂ (SiLU(W₁ x) ⊙ W₃ x)`, W₁ and W₃ in one product."""
 
     def __init__(self, width: int, hidden: int):
@@ -28,6 +43,10 @@ class FeedForward(nn.Module):
         """3 D F."""
         return 3 * self.width * self.hidden
 
+    def active_parameters(self) -> Any:
+        """Parameters that one token uses: all."""
+        return self.parameters_count()
+
     def read_weights(self, tokens: Any) -> Any:
         """Weights that a pass over so many tokens reads: all."""
         return self.parameters_count()
@@ -37,7 +56,7 @@ class FeedForward(nn.Module):
         return 2 * self.parameters_count()
 
 
-class MixtureOfExperts(nn.Module):
+class MixtureOfExperts(Pointwise):
     """`Σ_{e ∈ top k} p_e FFN_e(x) + FFN_shared(x)`, p the softmax over the k chosen router logits (Shazeer 2017).
 
     Parameters
@@ -87,6 +106,10 @@ class MixtureOfExperts(nn.Module):
         """Weights of router and gate."""
         return self.width * (self._count() + self.gate_width)
 
+    def active_parameters(self) -> Any:
+        """Parameters that one token uses: 3 D (k F + F_shared), router and gate."""
+        return self.token_flops() // 2
+
     def read_weights(self, tokens: Any) -> Any:
         """Expected weights that a pass reads, when every expert is as likely: E (1 − (1 − k/E)^n) experts for n tokens.
 
@@ -100,11 +123,73 @@ class MixtureOfExperts(nn.Module):
         return 6 * self.width * (self.active * self.hidden + self.shared_width) + 2 * self._small()
 
 
-def feed_forward(width: int, options: dict[str, Any]) -> FeedForward | MixtureOfExperts | None:
+class ChannelMixing(nn.Module):
+    """RWKV's: `W_v ReLU(W_k x̄_k)²`, with x̄ a learned mixture of a token and the one before (Peng et al. 2023, 2025).
+
+    RWKV-4 multiplies it by `σ(W_r x̄_r)`; RWKV-7 does not. The token before is state, D elements.
+    """
+
+    def __init__(self, width: int, hidden: int, receptance: bool):
+        super().__init__()
+        self.width, self.hidden, self.streams = width, hidden, 1 + int(receptance)
+        self.mix = nn.Parameter(torch.linspace(0, 1, width).repeat(self.streams, 1))
+        self.key, self.down = nn.Linear(width, hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        if receptance:
+            self.receptance = nn.Linear(width, width, bias=False)
+
+    def _mixed(self, x: Tensor, before: Tensor) -> Tensor:
+        key, *gate = (torch.lerp(before, x, mix.to(x.dtype)) for mix in self.mix)
+        y = self.down(F.relu(self.key(key)).square())
+        return torch.sigmoid(self.receptance(gate[0])) * y if gate else y
+
+    def init_state(self, batch: int) -> tuple[Tensor, ...]:
+        """The token before the first: zeros, `[B, D]`."""
+        return (self.mix.new_zeros(batch, self.width),)
+
+    def prefill(self, x: Tensor, state: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
+        (last,) = state or self.init_state(x.shape[0])
+        return self._mixed(x, torch.cat([last[:, None].to(x.dtype), x[:, :-1]], 1)), (x[:, -1],)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.prefill(x)[0]
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self._mixed(x, state[0]), (x,)
+
+    def state_elements(self) -> Any:
+        """D."""
+        return self.width
+
+    def parameters_count(self) -> Any:
+        """2 D F, D² for the gate, and D for each mixture."""
+        return 2 * self.width * self.hidden + self.streams * self.width + (self.streams - 1) * self.width**2
+
+    def active_parameters(self) -> Any:
+        """Parameters that one token uses: all."""
+        return self.parameters_count()
+
+    def read_weights(self, tokens: Any) -> Any:
+        """Weights that a pass over so many tokens reads: all."""
+        return self.parameters_count()
+
+    def token_flops(self) -> Any:
+        """Forward products of one token: 4 D F, and 2 D² for the gate."""
+        return 4 * self.width * self.hidden + 2 * (self.streams - 1) * self.width**2
+
+
+FFN = FeedForward | MixtureOfExperts | ChannelMixing
+KINDS = ("swiglu", "rwkv4", "rwkv7")
+
+
+def feed_forward(width: int, options: dict[str, Any]) -> FFN | None:
     """The feed-forward layer that a layer's options describe; None when `ffn_width` is 0."""
-    hidden = options["ffn_width"]
+    hidden, kind = options["ffn_width"], options.get("ffn", "swiglu")
+    if kind not in KINDS or (kind != "swiglu" and "experts" in options):
+        raise ValueError(f"ffn: one of {', '.join(KINDS)}, experts with swiglu alone, got {kind!r}")
     if not hidden:
         return None
+    if kind != "swiglu":
+        return ChannelMixing(width, hidden, receptance=kind == "rwkv4")
     if "experts" in options:
         shared = options.get("shared_width", 0), options.get("shared_gate", False)
         return MixtureOfExperts(width, hidden, options["experts"], options.get("active_experts", 1), *shared)

@@ -20,19 +20,28 @@ class Block(nn.Module):
         self.mixer, self.ffn = build_layer(config, layer)
         self.ffn_norm = nn.RMSNorm(config.width, eps=1e-5) if self.ffn else None
 
-    def _feed_forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.mixer(self.mixer_norm(x))
         return x + self.ffn(self.ffn_norm(x)) if self.ffn and self.ffn_norm else x
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._feed_forward(x + self.mixer(self.mixer_norm(x)))
+    def init_state(self, batch: int) -> State:
+        """The mixer's state, then that of the feed-forward layer, which is empty but for RWKV's."""
+        return *self.mixer.init_state(batch), *(self.ffn.init_state(batch) if self.ffn else ())
 
     def prefill(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        mixed, state = self.mixer.prefill(self.mixer_norm(x), state)
-        return self._feed_forward(x + mixed), state
+        return self._both(x, self.init_state(x.shape[0]) if state is None else state, "prefill")
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        mixed, state = self.mixer.step(self.mixer_norm(x), state)
-        return self._feed_forward(x + mixed), state
+        return self._both(x, state, "step")
+
+    def _both(self, x: Tensor, state: State, form: str) -> tuple[Tensor, State]:
+        cut = len(state) - (len(self.ffn.init_state(1)) if self.ffn else 0)
+        mixed, after = getattr(self.mixer, form)(self.mixer_norm(x), state[:cut])
+        x = x + mixed
+        if self.ffn and self.ffn_norm:
+            fed, last = getattr(self.ffn, form)(self.ffn_norm(x), state[cut:])
+            x, after = x + fed, (*after, *last)
+        return x, after
 
 
 class Stack(nn.Module):
@@ -75,7 +84,7 @@ class Stack(nn.Module):
 
     def init_state(self, batch: int) -> list[State]:
         """State of every layer before the first token, for each pass over the layers."""
-        return [block.mixer.init_state(batch) for block, _ in self._passes()]
+        return [block.init_state(batch) for block, _ in self._passes()]
 
     def run(self, x: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
         """`[B, T, D]`, or `[B, D]` in one step, and the states before them to outputs and the states after them."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.config import ModelConfig, mixer_options
+from recallscope.architectures.feed_forward import FFN_OPTIONS
 from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.presets import PRESETS
 
@@ -73,9 +74,9 @@ def _repeated(label: str, mixer: str, options: dict[str, Any]) -> Architecture:
     if mixer not in MIXERS:
         raise ValueError(f"mixer: one of {', '.join(MIXERS)}, got {mixer!r}")
     own = mixer_options(mixer)
-    unknown = set(options) - set(_SHAPE) - set(own)
+    unknown = set(options) - set(_SHAPE) - set(own) - set(FFN_OPTIONS)
     if unknown:
-        known = ", ".join([*_SHAPE, *own])
+        known = ", ".join([*_SHAPE, *own, *FFN_OPTIONS[1:]])
         raise ValueError(f"options: {mixer} takes {known}, got {', '.join(sorted(unknown))}")
     shape = _SHAPE | {key: value for key, value in options.items() if key in _SHAPE}
     for key in ("width", "layers", "ffn_width", "vocabulary"):
