@@ -19,6 +19,7 @@ class Block(nn.Module):
         self.mixer_norm = nn.RMSNorm(config.width, eps=1e-5)
         self.mixer, self.ffn = build_layer(config, layer)
         self.ffn_norm = nn.RMSNorm(config.width, eps=1e-5) if self.ffn else None
+        self._ffn_tensors = len(self.ffn.init_state(0)) if self.ffn else 0
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mixer(self.mixer_norm(x))
@@ -35,7 +36,7 @@ class Block(nn.Module):
         return self._both(x, state, "step")
 
     def _both(self, x: Tensor, state: State, form: str) -> tuple[Tensor, State]:
-        cut = len(state) - (len(self.ffn.init_state(1)) if self.ffn else 0)
+        cut = len(state) - self._ffn_tensors
         mixed, after = getattr(self.mixer, form)(self.mixer_norm(x), state[:cut])
         x = x + mixed
         if self.ffn and self.ffn_norm:

@@ -2,7 +2,6 @@
 
 from recallscope.architectures.mixers._mixer import Mixer as Mixer
 from recallscope.architectures.mixers._mixer import State as State
-from recallscope.architectures.mixers._mixer import checked_state as checked_state
 from recallscope.architectures.mixers.attention import Attention as Attention
 from recallscope.architectures.mixers.base_conv import BaseConv as BaseConv
 from recallscope.architectures.mixers.based import Based as Based

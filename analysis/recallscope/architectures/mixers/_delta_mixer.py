@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._delta import delta_rule, delta_rule_flops, delta_rule_training_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._short_convolution import ShortConvolution
 
@@ -103,8 +103,7 @@ class DeltaMixer(Mixer):
         return (matrix,) if self.conv is None else (matrix, self.conv.init_state(batch))
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        matrix, *recent = start if state is None else checked_state(state, start)
+        matrix, *recent = self.checked_state(state, x.shape[0])
         q, k, v, beta, recent = self._inputs(x, tuple(recent))
         log_decay = self._log_decay(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -112,7 +111,7 @@ class DeltaMixer(Mixer):
         return self._finish(o, x), (matrix, *recent)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        matrix, *recent = checked_state(state, self.init_state(x.shape[0]))
+        matrix, *recent = self.checked_state(state, x.shape[0])
         q, k, v, beta, recent = self._inputs(x, tuple(recent))
         log_decay = self._log_decay(x)
         if log_decay is not None:

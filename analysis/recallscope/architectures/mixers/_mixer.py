@@ -42,6 +42,24 @@ class Mixer(nn.Module):
         """State before the first token: tensors that start with the batch; others are constants or positions."""
         raise NotImplementedError
 
+    def checked_state(self, state: State | None, batch: int) -> State:
+        """The state, if it has the dtypes and shapes of `init_state`, lengths of caches apart; None: the empty one.
+
+        It is compared with the state of no sequences at all, which takes no memory: every step passes through here.
+        """
+        if state is None:
+            return self.init_state(batch)
+        like = self.init_state(0)
+        if len(state) != len(like):
+            raise ValueError(f"state: {len(like)} tensors, got {len(state)}")
+        for i, (got, want) in enumerate(zip(state, like, strict=True)):
+            shape = (batch, *want.shape[1:]) if want.ndim and not want.shape[0] else tuple(want.shape)
+            if got.dtype != want.dtype:
+                raise ValueError(f"state[{i}]: dtype {want.dtype}, got {got.dtype}")
+            if got.ndim != len(shape) or any(w and g != w for g, w in zip(got.shape, shape, strict=True)):
+                raise ValueError(f"state[{i}]: shape {shape} (0: any length), got {tuple(got.shape)}")
+        return state
+
     def parameters_count(self) -> Any:
         """Number of parameters, in closed form."""
         raise NotImplementedError
@@ -73,18 +91,6 @@ class Mixer(nn.Module):
     def dataflow(self) -> Dataflow:
         """What the output at one position may read."""
         raise NotImplementedError
-
-
-def checked_state(state: State, like: State) -> State:
-    """The state, if its tensors have the dtypes and shapes of `like`; an axis that is 0 there may have any length."""
-    if len(state) != len(like):
-        raise ValueError(f"state: {len(like)} tensors, got {len(state)}")
-    for i, (got, want) in enumerate(zip(state, like, strict=True)):
-        if got.dtype != want.dtype:
-            raise ValueError(f"state[{i}]: dtype {want.dtype}, got {got.dtype}")
-        if got.ndim != want.ndim or any(w and g != w for g, w in zip(got.shape, want.shape, strict=True)):
-            raise ValueError(f"state[{i}]: shape {tuple(want.shape)} (0: any length), got {tuple(got.shape)}")
-    return state
 
 
 def check_heads(width: int, heads: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -93,10 +93,6 @@ class SoftmaxMixer(Mixer):
         """Empty key and value caches, `[B, 0, H_kv, K]`."""
         empty = self.qkv.weight.new_zeros(batch, 0, self.kv_heads, self.key_width)
         return empty, empty
-
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
 
     def parameters_count(self) -> Any:
         """2 D K (H + H_kv), norms and gate apart."""

@@ -29,13 +29,13 @@ class Attention(SoftmaxMixer):
             self.sink = nn.Parameter(torch.zeros(heads))
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        keys, values = self._checked(state, x.shape[0])
+        keys, values = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x, keys.shape[1])
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
         return self._finish(self._attend(q, keys, values), x), (keys, values)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        keys, values = self._checked(state, x.shape[0])
+        keys, values = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x[:, None], keys.shape[1])
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
         return self._finish(self._attend(q, keys, values)[:, 0], x), (keys, values)

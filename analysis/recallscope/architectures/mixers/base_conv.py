@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._long_convolution import LongConvolution1d
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._short_convolution import ShortConvolution
 
 FFT_FROM = 64
@@ -69,8 +69,7 @@ class BaseConv(Mixer):
         return (self.filter.init_state(batch),)
 
     def _checked(self, state: State | None, batch: int) -> Tensor:
-        start = self.init_state(batch)
-        return (start if state is None else checked_state(state, start))[0]
+        return self.checked_state(state, batch)[0]
 
     def _convolved(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the filter reads and what gates, or what the gate is made of."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -69,15 +69,14 @@ class Based(Mixer):
         return (weight.new_zeros(batch, self.heads, self._features_count(), self.width // self.heads + 1),)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        (matrix,) = start if state is None else checked_state(state, start)
+        (matrix,) = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x)
         with torch.autocast(x.device.type, enabled=False):
             o, matrix = linear_attention(q, k, v, matrix, self.chunk, features=self._features, kernel=_taylor)
         return self._finish(o, x), (matrix,)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        (matrix,) = checked_state(state, self.init_state(x.shape[0]))
+        (matrix,) = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x)
         matrix = torch.addcmul(matrix, self._features(k)[..., None], v[..., None, :])
         return self._finish((self._features(q)[..., None, :] @ matrix)[..., 0, :], x), (matrix,)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._blocks import attend, attend_unprojected, two_block_pairs, whole_blocks
 from recallscope.architectures.mixers._counts import ceil_div, minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -85,10 +85,6 @@ class BlockRecurrent(Mixer):
         empty = weight.new_zeros(batch, 0, self.heads, self.key_width)
         return wide(weight).new_zeros(batch, self.states, self.width), empty, empty, torch.zeros((), dtype=torch.long)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def _split(self, u: Tensor) -> tuple[Tensor, ...]:
         """Projections `[B, N, n H K]` to n tensors `[B, N, H, K]`."""
         return u.unflatten(-1, (-1, self.heads, self.key_width)).unbind(-3)
@@ -115,7 +111,7 @@ class BlockRecurrent(Mixer):
         return c * torch.sigmoid(keep + 1) + torch.tanh(z) * torch.sigmoid(write - 1)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        c, keys, values, position = self._checked(state, x.shape[0])
+        c, keys, values, position = self.checked_state(state, x.shape[0])
         to_tokens, to_states, k, v = self._split(self.qkv(x))
         bias, w, time = self._bias(), self.window, x.shape[1]
         start, done, outputs = int(position), 0, []
@@ -133,7 +129,7 @@ class BlockRecurrent(Mixer):
         return self.out(torch.cat(outputs, 1)), (c, keys, values, position + time)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        c, keys, values, position = self._checked(state, x.shape[0])
+        c, keys, values, position = self.checked_state(state, x.shape[0])
         to_tokens, to_states, k, v = self._split(self.qkv(x[:, None]))
         keys = torch.cat([keys, k], 1)[:, -self.window :]
         values = torch.cat([values, v], 1)[:, -self.window :]

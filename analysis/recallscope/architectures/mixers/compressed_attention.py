@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._block_mixture import BlockMixture, Indexer, read, window_bias
 from recallscope.architectures.mixers._counts import ceil_div, minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import rotate, wide
 from recallscope.architectures.mixers._selection import window_pairs
 
@@ -104,8 +104,7 @@ class CompressedAttention(Mixer):
 
     def _extended(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """Positions of x, queries `[B, T, H, E]`, vectors of the window and of x `[B, S, E]`, and all entries."""
-        start = self.init_state(x.shape[0])
-        window, *entries, position = start if state is None else checked_state(state, start)
+        window, *entries, position = self.checked_state(state, x.shape[0])
         at = torch.arange(int(position), int(position) + x.shape[1], device=x.device)
         q = self.q_norm(wide(self.query(x)).unflatten(-1, (self.heads, -1))).to(x.dtype)
         window = torch.cat([window, self.norm(wide(self.content(x))).to(window.dtype)], 1)

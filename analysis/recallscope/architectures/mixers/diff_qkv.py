@@ -17,7 +17,7 @@ from recallscope.architectures.mixers._causal import (
     token_weights,
 )
 from recallscope.architectures.mixers._counts import minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -120,8 +120,7 @@ class DiffQKV(Mixer):
 
     def _extended(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
         """The queries, and the caches with the tokens of x in them."""
-        start = self.init_state(x.shape[0])
-        keys, values = start if state is None else checked_state(state, start)
+        keys, values = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x, keys.shape[1])
         return q, torch.cat([keys, k], 1), torch.cat([values, v], 1)
 

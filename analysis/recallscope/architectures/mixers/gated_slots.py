@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import carry, from_chunks, into_chunks, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -63,19 +63,15 @@ class GatedSlots(Mixer):
         slots = wide(self.qkv.weight).new_zeros(batch, self.heads, self.slots, self.width // self.heads)
         return slots, slots
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        keys, values = self._checked(state, x.shape[0])
+        keys, values = self.checked_state(state, x.shape[0])
         q, k, v, log_decay = self._project(x)
         with torch.autocast(x.device.type, enabled=False):
             o, keys, values = slot_attention(q, k, v, log_decay, keys, values, self.chunk)
         return self._finish(o, x), (keys, values)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        keys, values = self._checked(state, x.shape[0])
+        keys, values = self.checked_state(state, x.shape[0])
         q, k, v, log_decay = self._project(x)
         decay = log_decay.exp()[..., None]  # [B, H, m, 1]
         keys = torch.addcmul(decay * keys, 1 - decay, k[..., None, :])

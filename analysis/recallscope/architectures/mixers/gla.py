@@ -14,7 +14,7 @@ from recallscope.architectures.mixers._channel_decay import (
     channel_decay_flops,
     checked_chunk,
 )
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._short_convolution import ShortConvolution
 
@@ -92,12 +92,8 @@ class GLA(Mixer):
         matrix = wide(self.out.weight).new_zeros(batch, self.heads, self.key_width, self.value_width)
         return (matrix,) if self.conv is None else (self.conv.init_state(batch), matrix)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        *recent, matrix = self._checked(state, x.shape[0])
+        *recent, matrix = self.checked_state(state, x.shape[0])
         qkv = self.qkv(x)
         if self.conv is not None:
             qkv, recent[0] = self.conv.prefill(qkv, recent[0])
@@ -108,7 +104,7 @@ class GLA(Mixer):
         return self._finish(o, x), (*recent, matrix)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        *recent, matrix = self._checked(state, x.shape[0])
+        *recent, matrix = self.checked_state(state, x.shape[0])
         qkv = self.qkv(x)
         if self.conv is not None:
             qkv, recent[0] = self.conv.step(qkv, recent[0])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import ceil_div, minimum, padded
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._short_convolution import ShortConvolution
 
@@ -74,12 +74,8 @@ class H3(Mixer):
         """The last `taps` - 1 keys `[B, taps - 1, D]`; zero states `[B, D, N]`, Re and Im in turn, float32 at least."""
         return self.key_filter.init_state(batch), wide(self.skip).new_zeros(batch, self.width, self.state_size)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        recent, matrix = self._checked(state, x.shape[0])
+        recent, matrix = self.checked_state(state, x.shape[0])
         q, k, v = self.qkv(x).chunk(3, -1)
         k, recent = self.key_filter.prefill(k, recent)
         with torch.autocast(x.device.type, enabled=False):
@@ -114,7 +110,7 @@ class H3(Mixer):
         return y, state.permute(2, 0, 1)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        recent, matrix = self._checked(state, x.shape[0])
+        recent, matrix = self.checked_state(state, x.shape[0])
         q, k, v = self.qkv(x).chunk(3, -1)
         k, recent = self.key_filter.step(k, recent)
         log_decay, inject, readout = self._system()

@@ -15,7 +15,7 @@ from recallscope.architectures.mixers._channel_decay import (
     channel_decay_flops,
     checked_chunk,
 )
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -68,15 +68,14 @@ class HGRN2(Mixer):
         return (wide(self.out.weight).new_zeros(batch, self.heads, self.state_size, self.state_size),)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        (matrix,) = start if state is None else checked_state(state, start)
+        (matrix,) = self.checked_state(state, x.shape[0])
         q, k, v, log_decay = self._project(x)
         with torch.autocast(x.device.type, enabled=False):
             o, matrix = channel_decay_attention(q, k, v, matrix, log_decay, self.chunk)
         return self._finish(o, x), (matrix,)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        (matrix,) = checked_state(state, self.init_state(x.shape[0]))
+        (matrix,) = self.checked_state(state, x.shape[0])
         q, f, v = wide(self.qfv(x)).unflatten(-1, (3, self.heads, -1)).unbind(-3)
         f = self.lower_bound + (1 - self.lower_bound) * torch.sigmoid(f)
         matrix = torch.addcmul(matrix * f[..., None], (1 - f)[..., None], v[..., None, :])

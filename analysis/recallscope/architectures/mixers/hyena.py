@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import fft_flops, minimum
 from recallscope.architectures.mixers._long_convolution import causal_convolution, decay_window
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -63,12 +63,8 @@ class Hyena(Mixer):
         weight = self.qkv.weight
         return weight.new_zeros(batch, 2, 3 * self.width), weight.new_zeros(batch, 0, self.width)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        recent, history = self._checked(state, x.shape[0])
+        recent, history = self.checked_state(state, x.shape[0])
         recent = torch.cat([recent, self.qkv(x)], 1)
         q, k, v = self.short(recent.transpose(1, 2)).chunk(3, 1)  # each [B, D, T]
         z = k * v
@@ -78,7 +74,7 @@ class Hyena(Mixer):
         return y, (recent[:, -2:], past.transpose(1, 2)[:, -self.length :])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        recent, history = self._checked(state, x.shape[0])
+        recent, history = self.checked_state(state, x.shape[0])
         recent = torch.cat([recent, self.qkv(x)[:, None]], 1)
         q, k, v = self.short(recent.transpose(1, 2))[..., 0].chunk(3, 1)
         z = k * v

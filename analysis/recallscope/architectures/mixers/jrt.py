@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers.based import Based, symmetric_taylor_features, taylor_features
 
@@ -53,8 +53,7 @@ class JRT(Mixer):
         if not 0 <= prefix <= x.shape[1]:
             raise ValueError(f"prefix: from 0 to the {x.shape[1]} tokens given, got {prefix}")
         if prefix:
-            start = self.init_state(x.shape[0])
-            (matrix,) = start if state is None else checked_state(state, start)
+            (matrix,) = self.checked_state(state, x.shape[0])
             state = (matrix + self._encode(x[:, :prefix]),)
         return self.decoder.prefill(x, state)
 

@@ -53,7 +53,7 @@ class LambdaWindow(SoftmaxMixer):
         return u if self.rope_base is None else rotate(wide(u), positions, self.rope_base).to(u.dtype)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        first_k, first_v, keys, values, position = self._checked(state, x.shape[0])
+        first_k, first_v, keys, values, position = self.checked_state(state, x.shape[0])
         start, time, device = int(position), x.shape[1], x.device
         positions = torch.arange(start, start + time, device=device)
         q, k, v = self._plain(x)
@@ -102,7 +102,7 @@ class LambdaWindow(SoftmaxMixer):
         return torch.cat([near, query - torch.arange(leading, device=device) >= w], -1)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        first_k, first_v, keys, values, position = self._checked(state, x.shape[0])
+        first_k, first_v, keys, values, position = self.checked_state(state, x.shape[0])
         q, k, v = self._plain(x[:, None])
         now = position[None].to(x.device)
         q, turned = self._rotated(q, now), self._rotated(k, now)

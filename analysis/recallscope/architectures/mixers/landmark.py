@@ -107,7 +107,7 @@ class Landmark(SoftmaxMixer):
         return keys, values
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        cache = self._checked(state, x.shape[0])
+        cache = self.checked_state(state, x.shape[0])
         past, size = cache[0].shape[1], self.block + 1
         start = past - past // size
         q, k, v = self._project(x, start)
@@ -123,7 +123,7 @@ class Landmark(SoftmaxMixer):
         return self._finish(torch.cat(o, 2).transpose(1, 2), x), cache
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        cache = self._checked(state, x.shape[0])
+        cache = self.checked_state(state, x.shape[0])
         size = self.block + 1
         full = cache[0].shape[1] // size
         q, k, v = self._project(x[:, None], full * self.block + cache[0].shape[1] % size)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -101,8 +101,7 @@ class Lightning(Mixer):
         return (matrix, torch.zeros((), dtype=torch.long)) if self.lrpe else (matrix,)
 
     def _unpacked(self, state: State | None, batch: int) -> tuple[Tensor, Tensor]:
-        start = self.init_state(batch)
-        matrix, *position = start if state is None else checked_state(state, start)
+        matrix, *position = self.checked_state(state, batch)
         return matrix, position[0] if self.lrpe else torch.zeros((), dtype=torch.long)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -17,7 +17,7 @@ from recallscope.architectures.mixers._features import (
     orthogonal_directions,
     performer_features,
 )
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 FEATURE_MAPS = ("elu", "relu", "t2r", "hedgehog", "cosformer", "performer", "identity")
@@ -139,15 +139,14 @@ class LinearAttention(Mixer):
         return (matrix, torch.zeros((), dtype=torch.long)) if self.feature_map == "cosformer" else (matrix,)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        matrix, *position = start if state is None else checked_state(state, start)
+        matrix, *position = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x, *position or [None])
         with torch.autocast(x.device.type, enabled=False):
             o, matrix = _linear.linear_attention(q, k, v, matrix, self.chunk)
         return self._finish(o, x), (matrix, *(p + x.shape[1] for p in position))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        matrix, *position = checked_state(state, self.init_state(x.shape[0]))
+        matrix, *position = self.checked_state(state, x.shape[0])
         q, k, v = (u[:, 0] for u in self._project(x[:, None], *position or [None]))
         matrix = torch.addcmul(matrix, k[..., None], v[..., None, :])
         return self._finish((q[..., None, :] @ matrix)[..., 0, :], x), (matrix, *(p + 1 for p in position))

@@ -12,7 +12,7 @@ from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import minimum, padded
 from recallscope.architectures.mixers._features import Hedgehog
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import State, checked_state
+from recallscope.architectures.mixers._mixer import State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._softmax import SoftmaxMixer
 
@@ -90,8 +90,7 @@ class Lizard(SoftmaxMixer):
         return self._finish((o + self.local_scale * local).to(x.dtype), x)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        keys, values, matrix = start if state is None else checked_state(state, start)
+        keys, values, matrix = self.checked_state(state, x.shape[0])
         q, k, v = self._split(x)
         fq, fk, ones, log_decay = self._features(q, k, v, x)
         with torch.autocast(x.device.type, enabled=False):
@@ -126,7 +125,7 @@ class Lizard(SoftmaxMixer):
         return torch.cat([scores, sink], -1).softmax(-1)[..., :-1]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        keys, values, matrix = checked_state(state, self.init_state(x.shape[0]))
+        keys, values, matrix = self.checked_state(state, x.shape[0])
         q, k, v = self._split(x)
         fq, fk, ones, log_decay = self._features(q, k, v, x)
         matrix = torch.addcmul(matrix * log_decay[..., None].exp(), fk[..., None], ones[..., None, :])

@@ -12,7 +12,7 @@ from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._counts import ceil_div, padded
 from recallscope.architectures.mixers._delta_mixer import initial_time_steps
 from recallscope.architectures.mixers._fenwick import digits_below, live_levels, log_linear_attention
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -89,7 +89,7 @@ class LogLinearAttention(Mixer):
         return empty, torch.zeros((), dtype=torch.long)
 
     def _checked(self, state: State | None, batch: int) -> tuple[Tensor, int]:
-        states, position = self.init_state(batch) if state is None else checked_state(state, self.init_state(batch))
+        states, position = self.checked_state(state, batch)
         if states.shape[1] != live_levels(int(position)):
             raise ValueError(
                 f"state: {live_levels(int(position))} levels after {position} tokens, got {states.shape[1]}"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._long_convolution import LongConvolution1d, decay_window
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 
 
 class LongConvolution(Mixer):
@@ -49,14 +49,13 @@ class LongConvolution(Mixer):
         return (self.filter.init_state(batch),)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        (past,) = start if state is None else checked_state(state, start)
+        (past,) = self.checked_state(state, x.shape[0])
         u = self.value(x)
         mixed, past = self.filter.prefill(u, past)
         return self.out(mixed + self.skip * u), (past,)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        (past,) = checked_state(state, self.init_state(x.shape[0]))
+        (past,) = self.checked_state(state, x.shape[0])
         u = self.value(x)
         mixed, past = self.filter.step(u, past)
         return self.out(mixed + self.skip * u), (past,)

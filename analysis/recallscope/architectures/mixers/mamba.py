@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._scan import checked_scan_chunk
 from recallscope.architectures.mixers._selective_scan import selective_scan, selective_scan_flops
@@ -79,12 +79,8 @@ class Mamba(Mixer):
         """The convolution's last inputs `[B, k - 1, I]` and a zero state `[B, N, I]`, float32 at least."""
         return self.conv.init_state(batch), wide(self.out.weight).new_zeros(batch, self.state_size, self.inner)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        recent, h = self._checked(state, x.shape[0])
+        recent, h = self.checked_state(state, x.shape[0])
         u, z = self.input(x).chunk(2, -1)
         u, recent = self.conv.prefill(u, recent)
         u, step, b, c = self._select(u)
@@ -93,7 +89,7 @@ class Mamba(Mixer):
         return self._finish(y, u, z), (recent, h)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        recent, h = self._checked(state, x.shape[0])
+        recent, h = self.checked_state(state, x.shape[0])
         u, z = self.input(x).chunk(2, -1)
         u, recent = self.conv.step(u, recent)
         u, step, b, c = self._select(u)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import minimum, padded
 from recallscope.architectures.mixers._linear import carry, decay_ratios, from_chunks, into_chunks
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._short_convolution import ShortConvolution
 
@@ -96,12 +96,8 @@ class Mamba2(Mixer):
         shape = batch, self.heads, self.state_size, self.head_width
         return self.conv.init_state(batch), wide(self.out.weight).new_zeros(shape)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        recent, matrix = self._checked(state, x.shape[0])
+        recent, matrix = self.checked_state(state, x.shape[0])
         z, mixed, step = self._project(x)
         mixed, recent = self.conv.prefill(mixed, recent)
         u, value, b, c, log_decay = self._parts(mixed, step)
@@ -110,7 +106,7 @@ class Mamba2(Mixer):
         return self._finish(o, u, z), (recent, matrix)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        recent, matrix = self._checked(state, x.shape[0])
+        recent, matrix = self.checked_state(state, x.shape[0])
         z, mixed, step = self._project(x)
         mixed, recent = self.conv.step(mixed, recent)
         u, value, b, c, log_decay = self._parts(mixed, step)

@@ -12,7 +12,7 @@ from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import minimum, padded
 from recallscope.architectures.mixers._delta_mixer import initial_time_steps
 from recallscope.architectures.mixers._linear import carry, from_chunks, into_chunks
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -109,12 +109,8 @@ class Mamba3(Mixer):
         shapes = (h, n, self.head_width), (self.rank, h, n), (h, self.head_width), (h, self.angles)
         return tuple(weight.new_zeros(batch, *shape) for shape in shapes)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        matrix, last_b, last_x, angle = self._checked(state, x.shape[0])
+        matrix, last_b, last_x, angle = self.checked_state(state, x.shape[0])
         z, u, b, c, log_decay, before, now, turn = self._parts(x)
         with torch.autocast(x.device.type, enabled=False):
             angle = angle[:, None] + turn.cumsum(1)
@@ -127,7 +123,7 @@ class Mamba3(Mixer):
         return self._finish(o, u, z), (matrix, b[:, -1], u[:, -1], _wrapped(angle[:, -1]))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        matrix, last_b, last_x, angle = self._checked(state, x.shape[0])
+        matrix, last_b, last_x, angle = self.checked_state(state, x.shape[0])
         z, u, b, c, log_decay, before, now, turn = self._parts(x)
         decay, angle = log_decay.exp(), _wrapped(angle + turn)
         b, c = self._turn(b, angle), self._turn(c, angle)

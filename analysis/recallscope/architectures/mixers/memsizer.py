@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -56,12 +56,8 @@ class MemSizer(Mixer):
         slots = wide(self.value.weight).new_zeros(batch, self.slots, self.width)
         return slots, torch.zeros((), dtype=torch.long)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        slots, count = self._checked(state, x.shape[0])
+        slots, count = self.checked_state(state, x.shape[0])
         time = x.shape[1]
         a, k, v = (u[:, :, None] for u in self._project(x))
         with torch.autocast(x.device.type, enabled=False):
@@ -71,7 +67,7 @@ class MemSizer(Mixer):
         return y.to(x.dtype), (slots[:, 0], count + time)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        slots, count = self._checked(state, x.shape[0])
+        slots, count = self.checked_state(state, x.shape[0])
         a, k, v = self._project(x)
         slots, count = torch.addcmul(slots, k[..., None], v[..., None, :]), count + 1
         y = (a[..., None, :] @ slots)[..., 0, :] * int(count) ** -0.5

@@ -21,7 +21,7 @@ from recallscope.architectures.mixers._linear import (
     linear_attention,
     linear_attention_flops,
 )
-from recallscope.architectures.mixers._mixer import State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 RIDGE = 0.25
@@ -80,8 +80,7 @@ class MesaNet(DeltaMixer):
         return rest[0].new_zeros(batch, self.heads, self.key_width, self.key_width), *rest
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        gram, matrix, *recent = start if state is None else checked_state(state, start)
+        gram, matrix, *recent = self.checked_state(state, x.shape[0])
         q, k, v, beta, recent = self._inputs(x, tuple(recent))
         log_decay = self._log_decay(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -104,7 +103,7 @@ class MesaNet(DeltaMixer):
         return from_chunks(solved, time), gram  # type: ignore[arg-type]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        gram, matrix, *recent = checked_state(state, self.init_state(x.shape[0]))
+        gram, matrix, *recent = self.checked_state(state, x.shape[0])
         q, k, v, beta, recent = self._inputs(x, tuple(recent))
         decay, k = self._log_decay(x).exp()[..., None], k[..., None]
         gram = torch.addcmul(gram * decay, k, (beta[..., None] * k).transpose(-1, -2))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._causal import causal_attention, causal_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -79,8 +79,7 @@ class MultiHeadLatent(Mixer):
 
     def _extended(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Plain and rotated queries `[B, T, H, K]`, `[B, T, H, K_R]`, and the caches with the tokens of x in them."""
-        start = self.init_state(x.shape[0])
-        latents, shared = start if state is None else checked_state(state, start)
+        latents, shared = self.checked_state(state, x.shape[0])
         positions = torch.arange(latents.shape[1], latents.shape[1] + x.shape[1], device=x.device)
         c, k = self.down(x).split([self.latent, self.rope_width], -1)
         c = self.norm(wide(c)).to(c.dtype)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import from_chunks, into_chunks, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -89,15 +89,14 @@ class MLSTM(Mixer):
         return matrix, weight.new_full((batch, self.heads), -torch.inf)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        matrix, m = start if state is None else checked_state(state, start)
+        matrix, m = self.checked_state(state, x.shape[0])
         q, k, v, i, log_f = self._project(x)
         with torch.autocast(x.device.type, enabled=False):
             o, ms, matrix, m = stabilised_attention(q, k, v, i, log_f, matrix, m, self.chunk)
         return self._finish(o, ms, x), (matrix, m)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        matrix, m = checked_state(state, self.init_state(x.shape[0]))
+        matrix, m = self.checked_state(state, x.shape[0])
         q, k, v, i, log_f = self._project(x)
         past, m = log_f + m, torch.maximum(log_f + m, i)
         k = k * (i - m).exp()[..., None]

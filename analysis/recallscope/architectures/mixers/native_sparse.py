@@ -86,7 +86,7 @@ class NativeSparse(SoftmaxMixer):
         return super().init_state(batch) * 2
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        keys, values, *entries = self._checked(state, x.shape[0])
+        keys, values, *entries = self.checked_state(state, x.shape[0])
         past = keys.shape[1]
         q, k, v = self._project(x, past)
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
@@ -123,7 +123,7 @@ class NativeSparse(SoftmaxMixer):
         return rank_blocks(shared_scores(weights, self.kv_heads), current, *cells)[..., : self.selected]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        keys, values, *entries = self._checked(state, x.shape[0])
+        keys, values, *entries = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x[:, None], keys.shape[1])
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
         entries = self.compress.extend(keys, values, *entries)

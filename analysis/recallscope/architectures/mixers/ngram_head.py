@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -57,8 +57,7 @@ class NGramHead(Mixer):
 
     def _extended(self, x: Tensor, state: State | None, ids: Tensor | None) -> State:
         """The state with the inputs `[B, T, D]` added and their ids."""
-        start = self.init_state(x.shape[0])
-        past, known = start if state is None else checked_state(state, start)
+        past, known = self.checked_state(state, x.shape[0])
         if ids is None:
             ids = (x.detach() @ self.projection).argmax(-1)  # type: ignore[operator]
         elif ids.shape != x.shape[:2] or ids.is_floating_point():

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._counts import minimum, padded
 from recallscope.architectures.mixers._linear import carry, from_chunks, into_chunks
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -62,12 +62,8 @@ class FixedQueryPooling(Mixer):
         sums = weight.new_zeros(batch, self.queries, self.width + 1)
         return sums, weight.new_full((batch, self.queries), -torch.inf)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        sums, top = self._checked(state, x.shape[0])
+        sums, top = self.checked_state(state, x.shape[0])
         scores, values = self._scores(x)
         time, chunk = x.shape[1], min(self.chunk, x.shape[1])
         with torch.autocast(x.device.type, enabled=False):
@@ -84,7 +80,7 @@ class FixedQueryPooling(Mixer):
         return y, (sums[:, :, 0], tops[:, -1])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        sums, top = self._checked(state, x.shape[0])
+        sums, top = self.checked_state(state, x.shape[0])
         scores, values = self._scores(x)
         new = torch.maximum(top, scores.detach())
         sums = torch.addcmul((top - new).exp()[..., None] * sums, (scores - new).exp()[..., None], values[:, None])

@@ -61,7 +61,7 @@ class Primer(SoftmaxMixer):
         return [u.unflatten(-1, (-1, self.key_width)) for u in parts.values()], recent
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        keys, values, recent = self._checked(state, x.shape[0])
+        keys, values, recent = self.checked_state(state, x.shape[0])
         (q, k, v), recent = self._convolved(x, self.short.prefill, recent)
         q, k = self._position(q, k, keys.shape[1])
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v], 1)
@@ -70,7 +70,7 @@ class Primer(SoftmaxMixer):
         return self._finish(o.transpose(1, 2), x), (keys, values, recent)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        keys, values, recent = self._checked(state, x.shape[0])
+        keys, values, recent = self.checked_state(state, x.shape[0])
         (q, k, v), recent = self._convolved(x, self.short.step, recent)
         q, k = self._position(q[:, None], k[:, None], keys.shape[1])
         keys, values = torch.cat([keys, k], 1), torch.cat([values, v[:, None]], 1)

@@ -17,7 +17,7 @@ from recallscope.architectures.mixers._blocks import (
     whole_blocks,
 )
 from recallscope.architectures.mixers._counts import ceil_div, minimum
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -94,9 +94,8 @@ class RecurrentTransformer(Mixer):
 
     def _checked(self, state: State | None, batch: int) -> list[Tensor]:
         """h_{i-1}, h_i, rows of input, rows of h."""
-        start = self.init_state(batch)
-        state = start if state is None else checked_state(state, start)
-        return list(state) if self.accumulate else [start[0], *state]
+        state = self.checked_state(state, batch)
+        return list(state) if self.accumulate else [self.init_state(batch)[0], *state]
 
     def _after(self, earlier: Tensor, last: Tensor, rows: Tensor, hidden: Tensor) -> State:
         """The state after a token: when the block is full, its h is the last one, and rows start anew."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow
 from recallscope.architectures.mixers._linear import linear_attention, linear_attention_flops
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import rotate, wide
 
 
@@ -82,8 +82,7 @@ class Retention(Mixer):
         return matrix, torch.zeros((), dtype=torch.long)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        matrix, position = start if state is None else checked_state(state, start)
+        matrix, position = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x, position)
         log_decay = torch.log1p(-self._rates(q)).expand(1, x.shape[1], -1)[..., None]  # the same in all sequences
         with torch.autocast(x.device.type, enabled=False):
@@ -91,7 +90,7 @@ class Retention(Mixer):
         return self._finish(o, x), (matrix, position + x.shape[1])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        matrix, position = checked_state(state, self.init_state(x.shape[0]))
+        matrix, position = self.checked_state(state, x.shape[0])
         q, k, v = (u[:, 0] for u in self._project(x[:, None], position))
         decay = (1 - self._rates(q))[:, None, None]
         matrix = torch.addcmul(matrix * decay, k[..., None], v[..., None, :])

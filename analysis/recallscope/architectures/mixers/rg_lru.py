@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._scan import checked_scan_chunk, scan, scan_flops
 from recallscope.architectures.mixers._short_convolution import ShortConvolution
@@ -63,12 +63,8 @@ class RGLRU(Mixer):
         """The convolution's last inputs `[B, k - 1, I]` and a zero state `[B, I]`, float32 at least."""
         return self.conv.init_state(batch), wide(self.out.weight).new_zeros(batch, self.inner)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        recent, h = self._checked(state, x.shape[0])
+        recent, h = self.checked_state(state, x.shape[0])
         gate, u = self.input(x).chunk(2, -1)
         u, recent = self.conv.prefill(u, recent)
         log_decay, enters = self._gates(u)
@@ -77,7 +73,7 @@ class RGLRU(Mixer):
         return self.out(F.gelu(gate) * states.to(x.dtype)), (recent, states[:, -1])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        recent, h = self._checked(state, x.shape[0])
+        recent, h = self.checked_state(state, x.shape[0])
         gate, u = self.input(x).chunk(2, -1)
         u, recent = self.conv.step(u, recent)
         log_decay, enters = self._gates(u)

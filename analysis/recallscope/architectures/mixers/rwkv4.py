@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recallscope.architectures.dataflow import Dataflow, Span
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 from recallscope.architectures.mixers._scan import checked_scan_chunk, scan, scan_flops
 
@@ -52,12 +52,8 @@ class RWKV4(Mixer):
         sums = wide(weight).new_zeros(batch, 2, self.width)
         return weight.new_zeros(batch, self.width), sums, torch.full_like(sums[:, 0], -torch.inf)
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        last, sums, peak = self._checked(state, x.shape[0])
+        last, sums, peak = self.checked_state(state, x.shape[0])
         r, k, v = self._project(x, torch.cat([last[:, None].to(x.dtype), x[:, :-1]], 1))
         with torch.autocast(x.device.type, enabled=False):
             rate, current = wide(self.decay).exp(), wide(self.bonus) + k
@@ -75,7 +71,7 @@ class RWKV4(Mixer):
         return self.out(r * wkv.to(x.dtype)), (x[:, -1].to(last.dtype), states[:, -1], peaks[:, -1])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        last, sums, peak = self._checked(state, x.shape[0])
+        last, sums, peak = self.checked_state(state, x.shape[0])
         r, k, v = self._project(x, last.to(x.dtype))
         a, b = sums.unbind(1)
         largest = torch.maximum(peak, self.bonus + k)

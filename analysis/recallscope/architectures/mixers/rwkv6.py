@@ -14,7 +14,7 @@ from recallscope.architectures.mixers._channel_decay import (
     channel_decay_flops,
     checked_chunk,
 )
-from recallscope.architectures.mixers._mixer import Mixer, State, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -84,12 +84,8 @@ class RWKV6(Mixer):
         matrix = wide(weight).new_zeros(batch, self.heads, self.head_width, self.head_width)
         return weight.new_zeros(batch, self.width), matrix
 
-    def _checked(self, state: State | None, batch: int) -> State:
-        start = self.init_state(batch)
-        return start if state is None else checked_state(state, start)
-
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        last, matrix = self._checked(state, x.shape[0])
+        last, matrix = self.checked_state(state, x.shape[0])
         r, k, v, log_decay, gate = self._project(x, torch.cat([last[:, None].to(x.dtype), x[:, :-1]], 1))
         with torch.autocast(x.device.type, enabled=False):
             # r_t reads S_{t-1}: keys, values and decays one token late
@@ -101,7 +97,7 @@ class RWKV6(Mixer):
         return self._finish(o, gate), (x[:, -1].to(last.dtype), matrix)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        last, matrix = self._checked(state, x.shape[0])
+        last, matrix = self.checked_state(state, x.shape[0])
         r, k, v, log_decay, gate = self._project(x, last.to(x.dtype))
         seen = torch.addcmul(matrix, (self._bonus() * k)[..., None], v[..., None, :])
         matrix = torch.addcmul(matrix * log_decay.exp()[..., None], k[..., None], v[..., None, :])

@@ -13,7 +13,7 @@ from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import ceil_div, maximum, minimum, padded
 from recallscope.architectures.mixers._delta_mixer import unit
 from recallscope.architectures.mixers._linear import from_chunks, into_chunks
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 SLOWEST = -math.exp(-0.5)
@@ -95,15 +95,14 @@ class RWKV7(Mixer):
         return matrix, weight.new_zeros(batch, self.width)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        start = self.init_state(x.shape[0])
-        matrix, last = start if state is None else checked_state(state, start)
+        matrix, last = self.checked_state(state, x.shape[0])
         r, log_decay, removed, erase, key, v, gate = self._inputs(x, torch.cat([last[:, None], x[:, :-1]], 1))
         with torch.autocast(x.device.type, enabled=False):
             o, matrix = generalised_delta_rule(r, log_decay, -removed, erase, key, v, matrix, self.chunk)
         return self._finish(o, r, key, v, gate), (matrix, x[:, -1])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        matrix, last = checked_state(state, self.init_state(x.shape[0]))
+        matrix, last = self.checked_state(state, x.shape[0])
         r, log_decay, removed, erase, key, v, gate = self._inputs(x, last)
         found = removed[..., None, :] @ matrix
         matrix = torch.addcmul(log_decay.exp()[..., None] * matrix, -erase[..., None], found)

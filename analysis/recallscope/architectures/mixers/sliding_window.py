@@ -35,7 +35,7 @@ class SlidingWindow(SoftmaxMixer):
         return *super().init_state(batch), torch.zeros((), dtype=torch.long)
 
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        keys, values, position = self._checked(state, x.shape[0])
+        keys, values, position = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x, int(position))
         keys, values, past = torch.cat([keys, k], 1), torch.cat([values, v], 1), keys.shape[1]
         o = self._attend(q, keys, values, past)
@@ -69,7 +69,7 @@ class SlidingWindow(SoftmaxMixer):
         return torch.zeros(seen.shape, device=device).masked_fill(~seen, -torch.inf)[:, None]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        keys, values, position = self._checked(state, x.shape[0])
+        keys, values, position = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x[:, None], int(position))
         keys = torch.cat([keys, k], 1)[:, -self.window :]
         values = torch.cat([values, v], 1)[:, -self.window :]

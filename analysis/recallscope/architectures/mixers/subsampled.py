@@ -40,7 +40,7 @@ class SubsampledAttention(SoftmaxMixer):
 
     def _extended(self, x: Tensor, state: State | None) -> tuple[Tensor, Tensor, Tensor]:
         """The queries, and the caches with the tokens of x in them."""
-        keys, values = self._checked(state, x.shape[0])
+        keys, values = self.checked_state(state, x.shape[0])
         q, k, v = self._project(x, keys.shape[1])
         return q, torch.cat([keys, k], 1), torch.cat([values, v], 1)
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import ceil_div
-from recallscope.architectures.mixers._mixer import Mixer, State, check_heads, checked_state
+from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
 
@@ -81,7 +81,7 @@ class TTTLinear(Mixer):
         return matrix, matrix.new_zeros(batch, 0, self.heads, 2 * self.head_width)
 
     def _checked(self, state: State | None, batch: int) -> State:
-        matrix, pairs = self.init_state(batch) if state is None else checked_state(state, self.init_state(batch))
+        matrix, pairs = self.checked_state(state, batch)
         if pairs.shape[1] >= self.batch_tokens:
             raise ValueError(f"state: pairs of less than {self.batch_tokens} tokens, got {pairs.shape[1]}")
         return matrix, pairs
