@@ -13,7 +13,7 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/recallscope slice --limit 30 --out runs/demo
 
-# The reference models, two at a time with one thread each; about three hours on two cores. Resumes when run again.
+# The reference models, two at a time with one thread each; about two and a half hours on two cores. Resumes when run again.
 models: .venv/installed
 	$(MAKE) -j 2 runs/models/attention/card.json runs/models/hyena/card.json runs/models/window/card.json runs/models/based/card.json
 

@@ -141,6 +141,8 @@ def test_formulas_read_like_the_papers():
 
 def test_crossings_by_hand():
     assert crossings(2 * T, sympy.Min(T, 64) + 100) == [82]
+    assert crossings(3 * T, sympy.Min(T, 64) + 100) == [50]  # before the minimum changes
+    assert crossings(2 * T, sympy.Min(T, 64) + 64) == [64]  # just where it does, and only once
     assert crossings(T**2, 100 * T) == [100]
     assert crossings(sympy.Integer(5), T, longest=4) == []
     assert crossings(sympy.Min(T, 10), sympy.Min(T, 10)) == []

@@ -25,8 +25,8 @@ class Architecture:
     Every method takes `t`, the number of tokens, as an integer, an array of integers or a sympy symbol. FLOPs follow
     the convention of the mixers: products only, a multiply-add is 2, *executed* unless the name says useful. The
     embedding is a lookup and costs no FLOPs; the head is applied at every position, in prefill too. Bytes are at the
-    *fused limit*: each weight, each kept element and each layer's input and output cross the memory bus once per pass,
-    nothing else does; no measurement can be below, and real kernels are above.
+    *fused limit*: each weight, each kept element and each sublayer's input and output cross the memory bus once per
+    pass, and nothing else does. Declared, not yet measured; kernels that materialise more are above.
 
     Attributes
     ----------

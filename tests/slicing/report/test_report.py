@@ -19,7 +19,7 @@ from recallscope.slicing.report import write_report
 from recallscope.slicing.report.embed import to_json
 from recallscope.slicing.report.page import page
 from recallscope.slicing.report.tokens import pack, unpack
-from recallscope.slicing.report.words import headline, interval, number
+from recallscope.slicing.report.words import heading, headline, interval, number
 
 from .fake_report import HOSTILE, fake_report, fake_view, hostile
 
@@ -196,6 +196,14 @@ def _comparison(value: float, significant: bool, share: float | None, name: str 
 )
 def test_headline(comparison: dict[str, Any], sentence: str) -> None:
     assert headline(comparison, {"ngram": 2}) == sentence
+
+
+@pytest.mark.parametrize(
+    "models, text",
+    [(["a"], "a against r"), (["a", "b"], "a and b against r"), (["a", "b", "c"], "a, b and c against r")],
+)
+def test_heading(models: list[str], text: str) -> None:
+    assert heading({"reference": "r", "comparisons": [{"model": model} for model in models]}) == text
 
 
 def test_headline_without_intervals() -> None:

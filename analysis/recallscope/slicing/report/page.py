@@ -61,7 +61,7 @@ def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
         policy=escape(embed.policy(scripts)),
         title=escape(f"recallscope: {', '.join(report['models'])}"),
         style=_asset("page.css"),
-        heading=escape(_heading(report)),
+        heading=escape(words.heading(report)),
         headlines=_items(words.headline(c, report["settings"]) for c in report["comparisons"]),
         facts="".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in words.facts(report)),
         totals=tables.totals(report),
@@ -76,11 +76,6 @@ def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
         tokens_json=embed.to_json(tokens.pack(views, report)),
         scripts="".join(f"<script>{script}</script>\n" for script in scripts),
     )
-
-
-def _heading(report: Report) -> str:
-    *names, last = (c["model"] for c in report["comparisons"])
-    return f"{' and '.join(filter(None, [', '.join(names), last]))} against {report['reference']}"
 
 
 def _recall(report: Report, comparison: Report) -> str:

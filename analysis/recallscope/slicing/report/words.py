@@ -37,6 +37,12 @@ def interval(low: float | None, high: float | None, digits: int = 4, scale: floa
     return f"[{number(low * scale, digits)}, {number(high * scale, digits)}]"
 
 
+def heading(report: Mapping[str, Any]) -> str:
+    """Who is compared with whom: "a, b and c against d"."""
+    *names, last = (comparison["model"] for comparison in report["comparisons"])
+    return f"{' and '.join(filter(None, [', '.join(names), last]))} against {report['reference']}"
+
+
 def headline(comparison: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """One sentence per model: what share of its gap lies on recall, or why no share is given."""
     gap, model, reference = comparison["gap"], comparison["model"], comparison["reference"]
