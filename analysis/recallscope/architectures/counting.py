@@ -67,6 +67,7 @@ FORMULAS = {
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     aten.convolution_backward: _convolution_backward,
     aten.addcmul: _multiply_add,
+    aten.addcmul_: _multiply_add,
     aten._fft_r2c: _real_transform,
     aten._fft_c2r: _inverse_transform,
     aten._fft_c2c: _complex_transform,

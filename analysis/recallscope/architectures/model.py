@@ -21,8 +21,10 @@ class Block(nn.Module):
         self.ffn_norm = nn.RMSNorm(config.width, eps=1e-5) if self.ffn else None
         self._ffn_tensors = len(self.ffn.init_state(0)) if self.ffn else 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mixer(self.mixer_norm(x))
+    def forward(self, x: Tensor, prefix: int = 0) -> Tensor:
+        """`prefix` goes to mixers that encode their first tokens without a causal mask."""
+        encoded = {"prefix": prefix} if prefix and self.mixer.encodes else {}
+        x = x + self.mixer(self.mixer_norm(x), **encoded)
         return x + self.ffn(self.ffn_norm(x)) if self.ffn and self.ffn_norm else x
 
     def init_state(self, batch: int) -> State:
@@ -76,11 +78,11 @@ class Stack(nn.Module):
         loops = range(self.config.loops)
         return [(block, inject and i == 0 and loop > 0) for loop in loops for i, block in enumerate(self.blocks)]  # type: ignore[misc]
 
-    def vectors(self, x: Tensor) -> Tensor:
-        """`[B, T, D] -> [B, T, D]`, from the empty state."""
+    def vectors(self, x: Tensor, prefix: int = 0) -> Tensor:
+        """`[B, T, D] -> [B, T, D]`, from the empty state; layers that encode (JRT) encode the first `prefix` tokens."""
         start = x
         for block, again in self._passes():
-            x = block(x + start if again else x)
+            x = block(x + start if again else x, prefix)
         return self.norm(x)
 
     def init_state(self, batch: int) -> list[State]:
@@ -115,13 +117,17 @@ class LanguageModel(Stack):
         """Embeddings times √D: of unit size, and yet learned as fast as weights of size 1/√D."""
         return self.embedding(ids) * self.config.width**0.5
 
-    def hidden(self, ids: Tensor) -> Tensor:
+    def hidden(self, ids: Tensor, prefix: int = 0) -> Tensor:
         """`[B, T] -> [B, T, D]`: what the head reads."""
-        return self.vectors(self._embed(ids))
+        return self.vectors(self._embed(ids), prefix)
 
     def forward(self, ids: Tensor) -> Tensor:
         """`[B, T] -> logits [B, T, vocabulary]`."""
         return self.head(self.hidden(ids))
+
+    def at(self, ids: Tensor, positions: Tensor, prefix: int = 0) -> Tensor:
+        """`[B, T]` ids and `[B, Q]` positions to logits `[B, Q, vocabulary]`: the head runs only where it is asked."""
+        return self.head(self.hidden(ids, prefix).take_along_dim(positions[..., None], 1))
 
     def prefill(self, ids: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
         """`[B, T]` and the states before them to logits `[B, T, vocabulary]` and the states after them."""

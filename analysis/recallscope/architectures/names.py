@@ -43,7 +43,7 @@ def architecture(name: str | None = None, *, mixer: str | None = None, **options
         return _without(options, _from_disk(Path(name)))
     head, _, tail = name.partition(":")
     if head in MIXERS:
-        return _repeated(name, head, _parsed(tail) | options)
+        return _repeated(name, head, parsed_options(tail) | options)
     raise ValueError(
         f"architecture: a preset ({', '.join(PRESETS)}), a mixer with options such as attention:width=512,heads=8 "
         f"({', '.join(MIXERS)}), or a model folder, got {name!r}"
@@ -56,7 +56,7 @@ def _without(options: dict[str, Any], found: Architecture) -> Architecture:
     return found
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def parsed_options(text: str) -> dict[str, Any]:
     """`heads=8,rope_base=None` as a dictionary; what is not a Python literal is a string."""
     options = {}
     for part in filter(None, text.split(",")):

@@ -17,7 +17,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """
     time, length, value = q.shape[2], k.shape[2], v.shape[3]
     wide = max(q.shape[3], value)
-    q, k, v = (u if u.shape[3] == wide else F.pad(u, (0, wide - u.shape[3])) for u in (q, k, v))
+    q, k, v = (F.pad(u.to(q.dtype), (0, wide - u.shape[3])) if wide > u.shape[3] else u.to(q.dtype) for u in (q, k, v))
     if time == 1 or time == length:
         o = F.scaled_dot_product_attention(q, k, v, is_causal=time > 1, scale=scale)
     else:

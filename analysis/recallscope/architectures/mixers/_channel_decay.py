@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from recallscope.architectures.mixers._counts import padded
 from recallscope.architectures.mixers._linear import carry, from_chunks, into_chunks
+from recallscope.architectures.mixers._members import leading
 
 
 def checked_chunk(chunk: int) -> int:
@@ -80,12 +81,19 @@ class _Scores(torch.autograd.Function):
     """With its own backward: nothing but the inputs is kept, and the gradient of G is `q ⊙ dq - k ⊙ dk`."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, total: Tensor) -> Tensor:
-        ctx.save_for_backward(q, k, total)
+    def forward(q: Tensor, k: Tensor, total: Tensor) -> Tensor:
         scores = torch.diag_embed((q * k).sum(-1))
         for size, late, early, _, _ in _levels(q, k, total):
             _block(scores, size).copy_((late @ early.transpose(-1, -2)).movedim(-3, -1))
         return scores
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        return leading(_Scores.apply, info, in_dims, *inputs)
 
     @staticmethod
     @once_differentiable

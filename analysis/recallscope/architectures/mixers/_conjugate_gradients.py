@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recallscope.architectures.mixers._members import one_by_one
+
 
 def conjugate_gradients(product: Callable[[Tensor], Tensor], rhs: Tensor, iterations: int) -> Tensor:
     """Solve along the last axis, from zero; rows that have converged to nothing left stay where they are."""
@@ -29,11 +31,17 @@ class Solve(torch.autograd.Function):
     """`A⁻¹ rhs` for a symmetric A given as `product(x, *operands)`; backward `w = A⁻¹ g`, and `-w xᵀ` through A."""
 
     @staticmethod
-    def forward(ctx: Any, product: Callable[..., Tensor], iterations: int, rhs: Tensor, *operands: Tensor) -> Tensor:
-        x = conjugate_gradients(lambda p: product(p, *operands), rhs, iterations)
-        ctx.save_for_backward(x, *operands)
-        ctx.product, ctx.iterations = product, iterations
-        return x
+    def forward(product: Callable[..., Tensor], iterations: int, rhs: Tensor, *operands: Tensor) -> Tensor:
+        return conjugate_gradients(lambda p: product(p, *operands), rhs, iterations)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.product, ctx.iterations, _, *operands = inputs
+        ctx.save_for_backward(output, *operands)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        return one_by_one(Solve.apply, info, in_dims, *inputs)
 
     @staticmethod
     @once_differentiable

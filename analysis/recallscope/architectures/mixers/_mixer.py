@@ -26,6 +26,12 @@ class Mixer(nn.Module):
     shift: bool = False
     """Whether one layer can bind a key to the *next* token, because keys or values see the token before."""
 
+    encodes: bool = False
+    """Whether `forward` takes a `prefix`, whose tokens it reads without a causal mask."""
+
+    by_content: bool = True
+    """Whether what is read depends on the token that reads: without it there is no recall, whatever the state."""
+
     def prefill(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """All tokens at once: `[B, T, D]` and the state before them to `[B, T, D]` and the state after them."""
         raise NotImplementedError

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from recallscope.architectures.mixers._counts import ceil_div
+from recallscope.architectures.mixers._members import folded
 
 
 def scan(a: Tensor, b: Tensor, h: Tensor, chunk: int = 64) -> Tensor:
@@ -83,11 +84,17 @@ class _Scan(torch.autograd.Function):
     """The gradient of `b` runs the recurrence backwards; the state's own gradient joins at each token."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor, chunk: int) -> Tensor:
-        states = _chunked(a, b, h, chunk)
-        ctx.save_for_backward(a, h, states)
-        ctx.chunk = chunk
-        return states
+    def forward(a: Tensor, b: Tensor, h: Tensor, chunk: int) -> Tensor:
+        return _chunked(a, b, h, chunk)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        a, _, h, ctx.chunk = inputs
+        ctx.save_for_backward(a, h, output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        return folded(_Scan.apply, info, in_dims, *inputs)
 
     @staticmethod
     @once_differentiable

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from recallscope.architectures.mixers._counts import ceil_div
+from recallscope.architectures.mixers._members import one_by_one
 from recallscope.architectures.mixers._scan import scan_, scan_chunk_flops
 
 
@@ -36,7 +37,7 @@ def selective_scan(
     """
     time = x.shape[1]
     step, x, b, c = (F.pad(u, (0, 0, 0, -time % chunk)) for u in (step, x, b, c))  # Δ = 0 changes no state
-    y, state = _SelectiveScan.apply(step, x, rate, b, c, state, chunk)  # type: ignore[misc]
+    y, state, _ = _SelectiveScan.apply(step, x, rate, b, c, state, chunk)  # type: ignore[misc]
     return y[:, :time], state
 
 
@@ -47,24 +48,35 @@ def selective_scan_flops(t: Any, chunk: int, training: bool = False) -> Any:
 
 
 class _SelectiveScan(torch.autograd.Function):
+    """Outputs, the state after them, and the states before each chunk `[B, T / C, N, I]`: backward starts there."""
+
     @staticmethod
     def forward(
-        ctx: Any, step: Tensor, x: Tensor, rate: Tensor, b: Tensor, c: Tensor, state: Tensor, chunk: int
-    ) -> tuple[Tensor, Tensor]:
+        step: Tensor, x: Tensor, rate: Tensor, b: Tensor, c: Tensor, state: Tensor, chunk: int
+    ) -> tuple[Tensor, ...]:
         before, outputs = [], []
         for step_, x_, b_, c_ in zip(*(u.split(chunk, 1) for u in (step, x, b, c)), strict=True):
             before.append(state)
             states = scan_(_decay(step_, rate), x_[..., None, :] * b_[..., None], state)
             outputs.append((c_[..., None, :] @ states)[..., 0, :])
             state = states[:, -1].clone()  # not a view, which would keep the chunk's states
-        ctx.save_for_backward(step, x, rate, b, c, *before)
-        ctx.chunk = chunk
-        return torch.cat(outputs, 1), state
+        return torch.cat(outputs, 1), state, torch.stack(before, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        step, x, rate, b, c, _, ctx.chunk = inputs
+        ctx.mark_non_differentiable(output[2])
+        ctx.save_for_backward(step, x, rate, b, c, output[2])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        return one_by_one(_SelectiveScan.apply, info, in_dims, *inputs)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_y: Tensor, passed: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        step, x, rate, b, c, *before = ctx.saved_tensors
+    def backward(ctx: Any, grad_y: Tensor, passed: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        step, x, rate, b, c, stacked = ctx.saved_tensors
+        before = stacked.unbind(1)
         grads = [torch.empty_like(u) for u in (step, x, b, c)]
         grad_rate = torch.zeros_like(rate)
         chunks = [u.split(ctx.chunk, 1) for u in (step, x, b, c, grad_y, *grads)]

@@ -8,7 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from recallscope.architectures.mixers._members import leading
 from recallscope.architectures.mixers._rotary import wide
+
+_SUMMED = 8
+"""Parts of a batch that the gradient of the taps adds up one after another: as many copies fewer at once."""
 
 
 class ShortConvolution(nn.Module):
@@ -71,32 +75,46 @@ class ShortConvolution(nn.Module):
 
 
 class _Convolution(torch.autograd.Function):
-    """`[B, T + k - 1, X]` with taps `[k, X]` and bias `[X]` to `[B, T, X]`, without copies of the shifted inputs."""
+    """`[B, T + k - 1, X]` with taps `[k, X]` and bias `[X]` to `[B, T, X]`, without copies of the shifted inputs.
+
+    All may have the same leading axes.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, taps)
-        time = x.shape[1] - len(taps) + 1
-        y = torch.addcmul(bias, x[:, :time], taps[0])
-        for j in range(1, len(taps)):
-            torch.addcmul(y, x[:, j : j + time], taps[j], out=y)
+    def forward(x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
+        count = taps.shape[-2]
+        time = x.shape[-2] - count + 1
+        each = taps[..., None, :, :].unbind(-2)  # [..., 1, X], as the bias: one for all sequences and tokens
+        y = torch.addcmul(bias[..., None, None, :], x[..., :time, :], each[0][..., None, :])
+        for j in range(1, count):
+            y.addcmul_(x[..., j : j + time, :], each[j][..., None, :])
         return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
+        return leading(_Convolution.apply, info, in_dims, *inputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
         x, taps = ctx.saved_tensors
-        time = grad.shape[1]
+        time, count = grad.shape[-2], taps.shape[-2]
         grad_x = grad_taps = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.zeros_like(x)
-            for j, tap in enumerate(taps):
-                seen = grad_x[:, j : j + time]
-                torch.addcmul(seen, grad, tap, out=seen)
+            for j, tap in enumerate(taps[..., None, :, :].unbind(-2)):
+                seen = grad_x[..., j : j + time, :]
+                seen.addcmul_(grad, tap[..., None, :])
         if ctx.needs_input_grad[1]:
-            total = grad.new_zeros(len(taps), time, x.shape[2])
-            for j in range(len(taps)):
-                for one, g in zip(x[:, j : j + time], grad, strict=True):
-                    torch.addcmul(total[j], one, g, out=total[j])
-            grad_taps = total.sum(1)
-        return grad_x, grad_taps, grad.sum((0, 1)) if ctx.needs_input_grad[2] else None
+            rows = -(-x.shape[-3] // _SUMMED)
+            total = grad.new_zeros(count, *taps.shape[:-2], rows, time, taps.shape[-1])
+            for j in range(count):
+                parts = zip(x[..., j : j + time, :].split(rows, -3), grad.split(rows, -3), strict=True)
+                for one, g in parts:
+                    total[j, ..., : one.shape[-3], :, :].addcmul_(one, g)
+            grad_taps = total.sum((-3, -2)).movedim(0, -2)
+        return grad_x, grad_taps, grad.sum((-3, -2)) if ctx.needs_input_grad[2] else None

@@ -43,7 +43,8 @@ class Attention(SoftmaxMixer):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The T queries are the last T of the S keys' positions: `[B, T, H, K]`."""
         time, past = q.shape[1], k.shape[1] - q.shape[1]
-        q, k, v = (self._heads_first(u) for u in (q, k, v))
+        # cached in float32, multiplied as the queries are: autocast does not reach the kernel under `torch.vmap`
+        q, k, v = (self._heads_first(u.to(q.dtype)) for u in (q, k, v))
         scale, width = self.key_width**-0.5, self.key_width
         if self.sinks:  # one more key that only the added channel of the queries meets, with value zero
             q = F.pad(q, (0, 1), value=1.0)

@@ -29,6 +29,8 @@ class JRT(Mixer):
     the first token of the call. All sequences of a batch have the same M.
     """
 
+    encodes = True
+
     def __init__(self, width: int, heads: int = 4, key_width: int = 16, symmetric: bool = False, chunk: int = 128):
         super().__init__()
         self.width, self.heads, self.key_width, self.symmetric = width, heads, key_width, symmetric

@@ -37,6 +37,8 @@ class FixedQueryPooling(Mixer):
         Tokens per chunk of the parallel form; changes speed, not results.
     """
 
+    by_content = False
+
     def __init__(self, width: int, queries: int = 4, rank: int = 32, chunk: int = 64):
         super().__init__()
         for name, value in (("queries", queries), ("rank", rank), ("chunk", chunk)):
