@@ -32,7 +32,7 @@ def resolve_model(model: str | Path | Callable, device: str = "cpu", dtype: str 
     if str(model) in bundled_names():
         return _folder_scorer(str(model), bundled_folder(str(model)), device)
     path = Path(model)
-    if path.is_dir() and _is_ours(path):
+    if path.is_dir() and is_recallscope_folder(path):
         return _folder_scorer(path.name, path, device)
     if path.is_dir():
         _check_folder(path)
@@ -55,7 +55,8 @@ def _column_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
-def _is_ours(folder: Path) -> bool:
+def is_recallscope_folder(folder: Path) -> bool:
+    """Whether a folder's `config.json` is a shape of ours, not of Hugging Face."""
     config = folder / "config.json"
     try:
         return (
@@ -120,25 +121,29 @@ def _recallscope_score(folder: Path, device: str) -> Score:
     return head_in_chunks(model.hidden, model.head.weight, None, device)
 
 
+def load_transformers(name: str, device: str, dtype: str | None) -> Any:
+    """An `AutoModelForCausalLM` in evaluation mode; local folders never ask the network, remote code never runs."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the run has a bar of its own, and none in a pipe
+    local = os.path.isdir(name)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or "auto", local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"model: {name} cannot be loaded ({str(error).splitlines()[0]})") from None
+    return model.to(device).eval()
+
+
 def transformers_score(name: str, device: str, dtype: str | None) -> Score:
     """The contract over any `AutoModelForCausalLM`: the hidden states once, the head in chunks of positions.
 
     The chunked head is used only where it reproduces the model's own logits on a probe batch to 1e-4; otherwise (soft
     caps, logit scales) the model's own full logits are used.
     """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # the run has a bar of its own, and none in a pipe
-    # Local folders never ask the network; remote code never runs.
-    local = os.path.isdir(name)
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or "auto", local_files_only=local)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"model: {name} cannot be loaded ({str(error).splitlines()[0]})") from None
-    model = model.to(device).eval()
+    model = load_transformers(name, device, dtype)
     body, head = model.base_model, model.get_output_embeddings()
-    if head is None or not _head_reproduces(model, body, head, device):
+    if head is None or not head_reproduces(model, body, head, device):
         return _full_logits(model, device)
 
     def hidden(ids: Tensor) -> Tensor:
@@ -147,7 +152,8 @@ def transformers_score(name: str, device: str, dtype: str | None) -> Score:
     return head_in_chunks(hidden, head.weight, getattr(head, "bias", None), device)
 
 
-def _head_reproduces(model: Any, body: Any, head: Any, device: str) -> bool:
+def head_reproduces(model: Any, body: Any, head: Any, device: str) -> bool:
+    """Whether `head(body(ids))` are the model's logits, on a probe batch."""
     import torch
 
     probe = torch.arange(16, device=device)[None] % model.config.get_text_config().vocab_size

@@ -1,0 +1,1 @@
+"""Recall tasks put to language models that were never trained on them."""
