@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recallscope.architectures.tables import cost_table as cost_table
     from recallscope.evidence import read_evidence as read_evidence
     from recallscope.evidence import write_evidence as write_evidence
+    from recallscope.prompting.zero_shot import zero_shot as zero_shot
     from recallscope.slicing.attribution import attribute as attribute
     from recallscope.slicing.attribution import format_table as format_table
     from recallscope.slicing.records import read_records as read_records
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from recallscope.slicing.settings import SliceSettings as SliceSettings
     from recallscope.slicing.tagging.counts import Counts as Counts
     from recallscope.slicing.tagging.tags import tag as tag
+    from recallscope.tasks import MQAR as MQAR
+    from recallscope.tasks import TASKS as TASKS
+    from recallscope.training.recall_shapes import recall_subject as recall_subject
+    from recallscope.training.sweep import Sweep as Sweep
+    from recallscope.training.sweep import run_sweep as run_sweep
+    from recallscope.training.sweep_rows import best_of as best_of
+    from recallscope.training.task_command import task_sweep as task_sweep
 
 _WHERE = {
     "Architecture": "recallscope.architectures.architecture",
@@ -49,6 +57,14 @@ _WHERE = {
     "SliceSettings": "recallscope.slicing.settings",
     "tag": "recallscope.slicing.tagging.tags",
     "Windowing": "recallscope.slicing.scoring.windows",
+    "TASKS": "recallscope.tasks",
+    "MQAR": "recallscope.tasks",
+    "Sweep": "recallscope.training.sweep",
+    "best_of": "recallscope.training.sweep_rows",
+    "run_sweep": "recallscope.training.sweep",
+    "recall_subject": "recallscope.training.recall_shapes",
+    "task_sweep": "recallscope.training.task_command",
+    "zero_shot": "recallscope.prompting.zero_shot",
 }
 
 

@@ -9,9 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from recallscope.prompting.command import zero_shot_command
+from recallscope.training.shell import sweep_command, train_app
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-train_app = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(train_app, name="train")
+app.command("sweep")(sweep_command)
+app.command("zero-shot")(zero_shot_command)
 
 Text = Annotated[
     str | None,
@@ -147,33 +151,6 @@ def _costs(as_json: bool, *arguments: Any) -> None:
     typer.echo(text)
     if as_json:
         typer.echo(json.dumps(table.to_pylist()))
-
-
-@train_app.command("lm")
-def train_lm(
-    model: Annotated[
-        str, typer.Argument(help="Shape: attention, window, hyena or based (5.3 M parameters), or a config.json.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the model; an interrupted run goes on where it was.")],
-    text: Annotated[
-        str | None, typer.Option(help="Training text, as for slice --text [default: installed packages].")
-    ] = None,
-    tokenizer: TokenizerOption = None,
-    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 20_070_400,
-    batch: Annotated[int, typer.Option(help="Windows per step.")] = 2,
-    learning_rate: Annotated[float, typer.Option(help="Peak of Muon and AdamW.")] = 2e-3,
-    seed: Annotated[int, typer.Option(help="Of weights and data order.")] = 0,
-    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    compile: Annotated[bool, typer.Option(help="Compile the model (needs a C++ compiler on CPU).")] = True,
-) -> None:
-    """Train a small language model on real text and write it as a folder that `slice` accepts."""
-    from recallscope.training.command import train_language_model
-
-    card = train_language_model(
-        model, out, text=text, tokenizer=tokenizer, tokens=tokens, batch=batch, learning_rate=learning_rate, seed=seed,
-        device=device, compile=compile, echo=lambda line: typer.echo(line, err=True),
-    )  # fmt: skip
-    typer.echo(json.dumps(card))
 
 
 def main(arguments: list[str] | None = None) -> Any:

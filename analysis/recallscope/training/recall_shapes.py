@@ -1,0 +1,74 @@
+"""The small models that recall tasks are put to: one mixer, behind a short convolution where it needs one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from recallscope.architectures.config import ModelConfig, build_layer
+from recallscope.architectures.mixers import MIXERS
+from recallscope.architectures.mixers.base_conv import BaseConv
+from recallscope.architectures.names import parsed_options
+
+_OWN = ("width", "layers", "ffn_width", "first", "alternate")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model of a sweep: what tables call it, its mixer, its shape."""
+
+    name: str
+    mixer: str
+    config: ModelConfig
+
+
+def recall_subject(text: str, width: int = 64) -> Subject:
+    """`mixer` or `mixer:option=value,...` as a small model.
+
+    Two layers without feed-forward layers, as in Based's Figure 2: a mixer that sees the previous token itself
+    (`Mixer.shift`) makes both; before any other stands a BaseConv of 3 taps. Further options: `width` (default as
+    given), `layers` (1: the bare mixer; n: the first and n - 1 mixers), `first` (another first layer, or None),
+    `alternate` (True: the first layer before every mixer) and `ffn_width`.
+    """
+    mixer, _, tail = text.partition(":")
+    if mixer not in MIXERS:
+        raise ValueError(f"mixer: one of {', '.join(MIXERS)}, got {mixer!r}")
+    options = parsed_options(tail)
+    shape = {"width": width, "layers": 2, "ffn_width": 0} | {k: v for k, v in options.items() if k in _OWN}
+    layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _OWN}
+    for key in ("width", "layers"):
+        if not isinstance(shape[key], int) or shape[key] < 1:
+            raise ValueError(f"{key}: an integer of at least 1, got {shape[key]!r}")
+    bare = ModelConfig(1, shape["width"], (layer,), shape["ffn_width"])
+    with torch.device("meta"):
+        shifts = build_layer(bare, layer)[0].shift
+    first = shape.get("first", None if shape["layers"] == 1 or shifts else "base_conv")
+    if first not in (None, *MIXERS):
+        raise ValueError(f"first: None or one of {', '.join(MIXERS)}, got {first!r}")
+    convolutions = (shape["layers"] // 2 if shape.get("alternate") else 1) if first else 0
+    pattern = ({"mixer": first}, layer) * convolutions if shape.get("alternate") else ({"mixer": first},) * convolutions
+    layers = pattern + (layer,) * (shape["layers"] - len(pattern))
+    return Subject(text, mixer, ModelConfig(1, shape["width"], layers, shape["ffn_width"]))
+
+
+def cannot_bind(config: ModelConfig) -> str:
+    """Why models of a shape cannot do associative recall, in words; empty if they may.
+
+    The value must be found under the key that came *before* it. One layer without a shift sees key and value as
+    separate tokens and cannot (Zoology, Section 4); a second layer can, by attending to the previous token. And
+    somewhere what is read must depend on the token that reads.
+    """
+    with torch.device("meta"):
+        mixers = [build_layer(config, layer)[0] for layer in config.layers]
+    if not any(mixer.by_content for mixer in mixers if not isinstance(mixer, BaseConv)):
+        return "no layer reads by content" if not all(isinstance(m, BaseConv) for m in mixers) else ""
+    if len(mixers) * config.loops == 1 and not mixers[0].shift:
+        return "one layer without a shift cannot find a value under the key before it"
+    return ""
+
+
+def options_of(config: ModelConfig) -> dict[str, Any]:
+    """The options of the last layer, as columns of a table."""
+    return {name: value for name, value in config.layers[-1].items() if name != "mixer"}

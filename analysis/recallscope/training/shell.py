@@ -1,0 +1,111 @@
+"""`recallscope train lm`, `train task` and `sweep`, for the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+train_app = typer.Typer(no_args_is_help=True, help="Train models.")
+
+TokenizerOption = Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+
+
+@train_app.command("lm")
+def train_lm(
+    model: Annotated[
+        str, typer.Argument(help="Shape: attention, window, hyena or based (5.3 M parameters), or a config.json.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model; an interrupted run goes on where it was.")],
+    text: Annotated[
+        str | None, typer.Option(help="Training text, as for slice --text [default: installed packages].")
+    ] = None,
+    tokenizer: TokenizerOption = None,
+    tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 20_070_400,
+    batch: Annotated[int, typer.Option(help="Windows per step.")] = 2,
+    learning_rate: Annotated[float, typer.Option(help="Peak of Muon and AdamW.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Of weights and data order.")] = 0,
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    compile: Annotated[bool, typer.Option(help="Compile the model (needs a C++ compiler on CPU).")] = True,
+) -> None:
+    """Train a small language model on real text and write it as a folder that `slice` accepts."""
+    from recallscope.training.command import train_language_model
+
+    card = train_language_model(
+        model, out, text=text, tokenizer=tokenizer, tokens=tokens, batch=batch, learning_rate=learning_rate, seed=seed,
+        device=device, compile=compile, echo=lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
+    typer.echo(json.dumps(card))
+
+
+Out = Annotated[Path, typer.Option(help="Folder for rows and curves; an interrupted run goes on where it was.")]
+
+
+@train_app.command("task")
+def train_task(
+    mixers: Annotated[
+        list[str], typer.Argument(help="Mixers, with options: attention based:key_width=8 gla:width=128,heads=2.")
+    ],
+    out: Out,
+    task: Annotated[str, typer.Option(help="Recall task, such as mqar; a wrong name lists all.")] = "mqar",
+    scale: Annotated[str, typer.Option(help="smoke (seconds), small (minutes) or paper (a GPU).")] = "small",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the task, repeatable.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Model width where a mixer names none [default: the scale's].")
+    ] = None,
+    rates: Annotated[str | None, typer.Option(help="Learning rates, by commas [default: the scale's].")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many [default: the scale's].")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps [default: the scale's].")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples per step [default: the scale's].")] = None,
+    examples: Annotated[int | None, typer.Option(help="Size of a fixed training set [default: the scale's].")] = None,
+    bfloat16: Annotated[bool, typer.Option(help="Products in bfloat16.")] = False,
+    compile: Annotated[bool, typer.Option(help="Compile the models (on CPU with a C++ compiler).")] = False,
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Train mixers on a recall task: every rate and seed at once, the best rate with its spread."""
+    from recallscope.tasks.names import settings_of
+    from recallscope.training.task_command import task_sweep
+
+    sweep = task_sweep(
+        mixers, task, scale, settings_of(settings or []), width, _numbers("rates", rates), seeds,
+        steps=steps, batch=batch, examples=examples, bfloat16=bfloat16 or None, compile=compile or None,
+    )  # fmt: skip
+    _swept([sweep], out, device, as_json)
+
+
+def sweep_command(
+    plan: Annotated[
+        str, typer.Argument(help="recall-vs-state, based-figure2, zoology-figure2, ...: a wrong name lists all.")
+    ],
+    out: Out,
+    only: Annotated[str | None, typer.Option(help="Only subjects whose names contain this.")] = None,
+    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Run a named sweep: those of published figures, and the one whose results are in this repository."""
+    from recallscope.training.task_command import planned
+
+    _swept(planned(plan, only), out, device, as_json)
+
+
+def _swept(sweeps: list[Any], out: Path, device: str, as_json: bool) -> None:
+    from recallscope.training.task_command import format_sweep, run_sweeps
+
+    command = " ".join(["recallscope", *sys.argv[1:]])
+    table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), command)
+    typer.echo(format_sweep(table))
+    typer.echo(f"\nrows: {out.resolve()}")
+    if as_json:
+        typer.echo(json.dumps(table.to_pylist()))
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{name}: numbers, separated by commas, got {text!r}") from None

@@ -1,0 +1,138 @@
+"""Sweeps: every subject with every rate and seed on one mix of tasks, as rows of evidence; resumable."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from recallscope.evidence import evidence, read_evidence, write_evidence
+from recallscope.training.members import Member
+from recallscope.training.mix import Mix, named
+from recallscope.training.readouts import parameters_count
+from recallscope.training.recall_shapes import Subject, cannot_bind
+from recallscope.training.recipe import Recipe
+from recallscope.training.sweep_rows import best_of, member_rows, sweep_setting
+from recallscope.training.task_trainer import Outcome, train_members
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep trains: subjects, a mix of tasks, rates and seeds, and the recipe of all.
+
+    Attributes
+    ----------
+    name : str
+        How tables call it.
+    subjects : tuple of Subject
+        The models.
+    mix : Mix
+        Tasks to train and test on.
+    rates, seeds : tuple
+        Peak learning rates, and seeds of weights and data; every pair is trained.
+    recipe : Recipe
+        Steps, batch, schedule, evaluation.
+    about : str
+        Source of the setting and how it differs from it.
+    """
+
+    name: str
+    subjects: tuple[Subject, ...]
+    mix: Mix
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    recipe: Recipe
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("subjects", "rates", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: at least one, got none")
+        if min(self.rates) <= 0:
+            raise ValueError(f"rates: above 0, got {list(self.rates)}")
+
+    @property
+    def members(self) -> list[Member]:
+        return [Member(rate, seed) for seed in self.seeds for rate in self.rates]
+
+
+def run_sweep(
+    sweep: Sweep,
+    folder: str | Path,
+    device: str = "cpu",
+    log: Callable[[str], None] = lambda line: None,
+    command: str = "",
+) -> pa.Table:
+    """Train every subject, and return one row of evidence per subject, rate, seed and test task.
+
+    Each subject has a file of rows and one of learning curves in `folder`; a subject that has its file is not trained
+    again, and one that was interrupted goes on from its checkpoint. All rows together are in `rows.jsonl`.
+    """
+    folder = Path(folder)
+    for subject in sweep.subjects:
+        if reason := cannot_bind(subject.config):
+            log(f"{subject.name}: {reason}, so it will fail at recall")
+        parameters_count(subject.config, sweep.mix)  # a shape that cannot be built fails before anything is trained
+    _claim(folder, sweep)
+    files = []
+    for number, subject in enumerate(sweep.subjects, 1):
+        files.append(folder / f"{_slug(subject.name)}.jsonl")
+        if not files[-1].exists():
+            _train(sweep, subject, files[-1], device, log, command)
+        best = best_of(read_evidence(files[-1])).to_pylist()
+        for row in best:
+            spread = "" if row["n"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}] over {row['n']} seeds"
+            log(f"{number}/{len(sweep.subjects)} {row['subject']}: {row['value']:.3f}{spread} at rate {row['rate']:g}")
+    table = read_evidence(*files)
+    write_evidence(table, folder / "rows.jsonl")
+    return table
+
+
+def _claim(folder: Path, sweep: Sweep) -> None:
+    """Note in the folder what is swept, or refuse one that holds another sweep; subjects may differ."""
+    same = {"mix": named(sweep.mix), "recipe": asdict(sweep.recipe), "rates": sweep.rates, "seeds": sweep.seeds}
+    text = json.dumps(same, default=repr) + "\n"
+    note = folder / "sweep.json"
+    if note.exists() and note.read_text() != text:
+        raise ValueError(f"folder: {folder} holds another sweep (tasks, recipe, rates or seeds differ); choose another")
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(text)
+
+
+def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callable[[str], None], command: str) -> None:
+    started = time.perf_counter()
+
+    def told(step: int, outcomes: list[Outcome]) -> None:
+        last = [outcome.curve[-1][2] for outcome in outcomes]
+        left = sum(not outcome.stopped for outcome in outcomes)
+        seconds = time.perf_counter() - started
+        log(
+            f"  {subject.name} step {step}/{sweep.recipe.steps}: best {max(last):.3f}, {left} training, {seconds:.0f} s"
+        )
+
+    outcomes = train_members(subject.config, sweep.mix, sweep.recipe, sweep.members, file.with_suffix(""), device, told)
+    for outcome in outcomes:
+        if outcome.stopped == "diverged":
+            member = outcome.member
+            log(f"  {subject.name}: rate {member.rate:g}, seed {member.seed} diverged by step {outcome.steps}; stopped")
+    setting = sweep_setting(sweep, subject, device, command) | {"seconds": round(time.perf_counter() - started, 1)}
+    curves = [{"subject": subject.name, **o.to_dict()["member"], "curve": o.curve} for o in outcomes]
+    _write_lines(curves, file.with_suffix(".curves.json"))
+    write_evidence(evidence(row for o in outcomes for row in member_rows(sweep, subject, o, setting)), file)
+    file.with_suffix("").rmdir()
+
+
+def _write_lines(rows: list[dict[str, Any]], path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    temporary.replace(path)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name)

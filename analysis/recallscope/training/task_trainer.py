@@ -1,0 +1,128 @@
+"""Train all members of one model on a mix of tasks: batched, stopped one by one, resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recallscope.allocator import keep_freed_memory
+from recallscope.architectures.config import ModelConfig
+from recallscope.training.crew import Crew
+from recallscope.training.members import Member
+from recallscope.training.mix import Mix, named
+from recallscope.training.readouts import build_model
+from recallscope.training.recipe import Recipe
+
+_CACHED = 2**17  # hidden elements of a batch that members of one pass share on CPU: more do not stay in the cache
+
+
+@dataclass
+class Outcome:
+    """What became of one member.
+
+    Attributes
+    ----------
+    member : Member
+        Its rate and seed.
+    curve : list of (step, training loss, validation accuracy)
+        At each evaluation; for tasks on vectors the error instead of the accuracy.
+    stopped : str
+        Why before the last step: `reached` (`stop_at`), `diverged` (its loss was no number), or "".
+    tests : list of dict
+        For each test task its scores (`accuracy`, `loss`, ...) and `answers`, on the test examples.
+    """
+
+    member: Member
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+    stopped: str = ""
+    tests: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        return self.curve[-1][0] if self.curve else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Outcome:
+        curve = [(int(step), loss, accuracy) for step, loss, accuracy in saved["curve"]]
+        return cls(Member(**saved["member"]), curve, saved["stopped"], saved["tests"])
+
+
+def train_members(
+    config: ModelConfig,
+    mix: Mix,
+    recipe: Recipe,
+    members: Sequence[Member],
+    folder: str | Path | None = None,
+    device: str = "cpu",
+    log: Callable[[int, list[Outcome]], None] | None = None,
+    build: Callable[[], nn.Module] | None = None,
+) -> list[Outcome]:
+    """Train one model once per member, and return what became of each, in the order of `members`.
+
+    All members of a GPU, and as many as fit the cache of a CPU core, run as one model with stacked weights; on a CPU
+    such groups run side by side, one thread each. A member stops when it has reached `recipe.stop_at` or when its loss
+    is no number; the others go on. `log(step, outcomes)` is called after each evaluation.
+
+    With a `folder`, `checkpoint.pt` is replaced at each evaluation, and a killed run that is called again with the same
+    arguments goes on there and ends with the same numbers, bit for bit on a CPU; other arguments are refused.
+
+    `build` replaces the language model of `config` by any module with `at(inputs [B, T], positions [B, Q])`.
+    """
+    keep_freed_memory()
+    if len(set(members)) < len(members) or not members:
+        raise ValueError(f"members: at least one, and all different, got {list(members)}")
+    make = build or (lambda: build_model(config, mix))
+    elements = recipe.batch * max(t.length for t, _ in mix.train) * config.width
+    size = len(members) if torch.device(device).type != "cpu" else max(1, min(len(members), _CACHED // elements))
+    outcomes = [Outcome(member) for member in members]
+    groups = [outcomes[i : i + size] for i in range(0, len(outcomes), size)]
+    crews = [Crew(make, mix, recipe, group, device) for group in groups]
+    identity = json.dumps([asdict(config), named(mix), asdict(recipe), [asdict(m) for m in members]], default=repr)
+    checkpoint = Path(folder) / "checkpoint.pt" if folder else None
+    step = _resume(checkpoint, identity, crews) if checkpoint else 0
+    threads = torch.get_num_threads() if device == "cpu" else 1
+    try:
+        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
+            while step < recipe.steps and any(len(crew) for crew in crews):
+                ahead = min(step + recipe.evaluate_every, recipe.steps)
+                list(pool.map(lambda crew: crew.advance(step, ahead), crews))  # noqa: B023
+                step = ahead
+                if checkpoint:
+                    _save(checkpoint, identity, step, crews)
+                if log:
+                    log(step, outcomes)
+            list(pool.map(Crew.finish, crews))
+    finally:
+        torch.set_num_threads(threads)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return outcomes
+
+
+def _save(path: Path, identity: str, step: int, crews: list[Crew]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"identity": identity, "step": step, "crews": [crew.state_dict() for crew in crews]}, f"{path}.tmp")
+    os.replace(f"{path}.tmp", path)
+
+
+def _resume(path: Path, identity: str, crews: list[Crew]) -> int:
+    """Restore a checkpoint and return the step to go on with; 0 when there is none."""
+    if not path.exists():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    if saved["identity"] != identity:
+        raise ValueError(f"folder: {path.parent} holds a run with other settings; choose another folder")
+    for crew, state in zip(crews, saved["crews"], strict=True):
+        crew.load_state_dict(state)
+    return saved["step"]
