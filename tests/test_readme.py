@@ -53,3 +53,25 @@ def test_the_readmes_cost_examples_run(section):
     names: dict = {"rs": recallscope}
     exec(compile(code[1], "README.md", "exec"), names)
     assert names.get("arch") or names["small"].weight_bytes() < names["dense"].weight_bytes() / 3
+
+
+def test_the_readmes_mixer_can_be_swept(own):
+    from recallscope.training.task_command import task_sweep
+    from recallscope.training.task_trainer import train_members
+
+    sweep = task_sweep([own], "mqar", "smoke", steps=16)
+    outcomes = train_members(sweep.subjects[0].config, sweep.mix, sweep.recipe, sweep.members)
+    assert [outcome.steps for outcome in outcomes] == [16] * len(sweep.members)
+    assert all(outcome.curve[-1][1] < outcome.curve[0][1] for outcome in outcomes)
+
+
+def test_the_readmes_tasks_run(tmp_path, monkeypatch):
+    import recallscope
+
+    code = re.search(r"```python\n(.*?)```", README.split("## Recall tasks")[1], re.S)
+    assert code
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"rs": recallscope}
+    exec(compile(code[1].replace('"smoke"', '"smoke", steps=8'), "README.md", "exec"), names)
+    assert len(names["examples"]) == 100_000
+    assert recallscope.read_evidence("runs/mine/rows.jsonl").num_rows == 4

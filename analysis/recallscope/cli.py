@@ -156,7 +156,7 @@ def _costs(as_json: bool, *arguments: Any) -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; bad input gives one line on stderr and exit code 2."""
     try:
-        app(arguments)
+        app(arguments, obj=sys.argv[1:] if arguments is None else arguments)  # rows of evidence name their command
     except ValueError as error:
         typer.echo(f"recallscope: {error}", err=True)
         sys.exit(2)

@@ -173,6 +173,17 @@ def test_published_plans():
             assert len({subject.name for subject in sweep.subjects}) == len(sweep.subjects)
 
 
+def test_the_plan_of_set_disjointness():
+    (sweep,) = PLANS["jrt-figure2"]()
+    assert sweep.rates == (1e-4, 5e-4, 8e-4) and sweep.seeds == (0, 1)
+    assert len(sweep.mix.train) == 12 and len(sweep.mix.test) == 20
+    assert sweep.recipe.steps == 48 * 1875 and sweep.recipe.examples == 240_000
+    pairs = {(subject.mixer, subject.config.width) for subject in sweep.subjects}
+    assert len(sweep.subjects) == 40 and len(pairs) == 10
+    for subject in sweep.subjects:
+        assert [layer["mixer"] for layer in subject.config.layers] == ["base_conv", subject.mixer] * 2
+
+
 def test_the_committed_sweep_is_wide_enough():
     (sweep,) = PLANS["recall-vs-state"]()
     assert len({subject.mixer for subject in sweep.subjects}) >= 10

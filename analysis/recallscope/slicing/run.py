@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from recallscope.progress import estimated, progress_bar
 from recallscope.slicing import job as steps
 from recallscope.slicing.job import Job
 from recallscope.slicing.outputs import OUTPUTS, write_outputs
-from recallscope.slicing.progress import estimated, progress_bar
 from recallscope.slicing.records import Records, read_records
 from recallscope.slicing.scoring import LossesFile, Scorer
 from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of, released_on_bad_input

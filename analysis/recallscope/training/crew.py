@@ -36,7 +36,7 @@ class Crew:
     def __len__(self) -> int:
         return len(self.left)
 
-    def advance(self, start: int, end: int) -> None:
+    def advance(self, start: int, end: int, tick: Callable[[int], None]) -> None:
         """Train from step `start` to `end`, evaluate, and let go of members that have arrived or diverged."""
         if not self.left:
             return
@@ -46,6 +46,7 @@ class Crew:
             torch.manual_seed(step)  # for mixers that draw while they train
             losses = self.members.step(inputs, positions, answers, self.recipe.factor(step), self.recipe.bfloat16)
             total += losses
+            tick(len(losses))
         scores = self._evaluate(final=False)
         kept = []
         for place, (i, loss, tasks) in enumerate(zip(self.left, total.tolist(), scores, strict=True)):

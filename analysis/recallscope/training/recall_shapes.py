@@ -12,7 +12,7 @@ from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.mixers.base_conv import BaseConv
 from recallscope.architectures.names import parsed_options
 
-_OWN = ("width", "layers", "ffn_width", "first", "alternate")
+_OWN = ("width", "layers", "ffn_width", "first", "alternate", "loops", "inject")
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     Two layers without feed-forward layers, as in Based's Figure 2: a mixer that sees the previous token itself
     (`Mixer.shift`) makes both; before any other stands a BaseConv of 3 taps. Further options: `width` (default as
     given), `layers` (1: the bare mixer; n: the first and n - 1 mixers), `first` (another first layer, or None),
-    `alternate` (True: the first layer before every mixer) and `ffn_width`.
+    `alternate` (True: the first layer before every mixer), `ffn_width`, and `loops` and `inject` of `ModelConfig`.
     """
     mixer, _, tail = text.partition(":")
     if mixer not in MIXERS:
         raise ValueError(f"mixer: one of {', '.join(MIXERS)}, got {mixer!r}")
     options = parsed_options(tail)
-    shape = {"width": width, "layers": 2, "ffn_width": 0} | {k: v for k, v in options.items() if k in _OWN}
+    usual = {"width": width, "layers": 2, "ffn_width": 0, "loops": 1, "inject": False}
+    shape = usual | {key: value for key, value in options.items() if key in _OWN}
     layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _OWN}
-    for key in ("width", "layers"):
+    for key in ("width", "layers", "loops"):
         if not isinstance(shape[key], int) or shape[key] < 1:
             raise ValueError(f"{key}: an integer of at least 1, got {shape[key]!r}")
     bare = ModelConfig(1, shape["width"], (layer,), shape["ffn_width"])
@@ -47,10 +48,11 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     first = shape.get("first", None if shape["layers"] == 1 or shifts else "base_conv")
     if first not in (None, *MIXERS):
         raise ValueError(f"first: None or one of {', '.join(MIXERS)}, got {first!r}")
-    convolutions = (shape["layers"] // 2 if shape.get("alternate") else 1) if first else 0
-    pattern = ({"mixer": first}, layer) * convolutions if shape.get("alternate") else ({"mixer": first},) * convolutions
-    layers = pattern + (layer,) * (shape["layers"] - len(pattern))
-    return Subject(text, mixer, ModelConfig(1, shape["width"], layers, shape["ffn_width"]))
+    before = ({"mixer": first},) if first else ()
+    pattern = (*before, layer) * shape["layers"] if shape.get("alternate") else before + (layer,) * shape["layers"]
+    layers, loops = pattern[: shape["layers"]], shape["loops"]
+    config = ModelConfig(1, shape["width"], layers, shape["ffn_width"], loops=loops, inject=shape["inject"])
+    return Subject(text, mixer, config)
 
 
 def cannot_bind(config: ModelConfig) -> str:

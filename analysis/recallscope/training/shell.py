@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +46,7 @@ Out = Annotated[Path, typer.Option(help="Folder for rows and curves; an interrup
 
 @train_app.command("task")
 def train_task(
+    context: typer.Context,
     mixers: Annotated[
         list[str], typer.Argument(help="Mixers, with options: attention based:key_width=8 gla:width=128,heads=2.")
     ],
@@ -75,10 +75,11 @@ def train_task(
         mixers, task, scale, settings_of(settings or []), width, _numbers("rates", rates), seeds,
         steps=steps, batch=batch, examples=examples, bfloat16=bfloat16 or None, compile=compile or None,
     )  # fmt: skip
-    _swept([sweep], out, device, as_json)
+    _swept(context, [sweep], out, device, as_json)
 
 
 def sweep_command(
+    context: typer.Context,
     plan: Annotated[
         str, typer.Argument(help="recall-vs-state, based-figure2, zoology-figure2, ...: a wrong name lists all.")
     ],
@@ -90,13 +91,13 @@ def sweep_command(
     """Run a named sweep: those of published figures, and the one whose results are in this repository."""
     from recallscope.training.task_command import planned
 
-    _swept(planned(plan, only), out, device, as_json)
+    _swept(context, planned(plan, only), out, device, as_json)
 
 
-def _swept(sweeps: list[Any], out: Path, device: str, as_json: bool) -> None:
+def _swept(context: typer.Context, sweeps: list[Any], out: Path, device: str, as_json: bool) -> None:
     from recallscope.training.task_command import format_sweep, run_sweeps
 
-    command = " ".join(["recallscope", *sys.argv[1:]])
+    command = " ".join(["recallscope", *context.obj])
     table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), command)
     typer.echo(format_sweep(table))
     typer.echo(f"\nrows: {out.resolve()}")

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from recallscope.evidence import evidence, read_evidence, write_evidence
+from recallscope.progress import progress_bar
 from recallscope.training.members import Member
 from recallscope.training.mix import Mix, named
 from recallscope.training.readouts import parameters_count
@@ -102,7 +102,7 @@ def _claim(folder: Path, sweep: Sweep) -> None:
     if note.exists() and note.read_text() != text:
         raise ValueError(f"folder: {folder} holds another sweep (tasks, recipe, rates or seeds differ); choose another")
     folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(text)
+    _write(text, note)
 
 
 def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callable[[str], None], command: str) -> None:
@@ -110,27 +110,27 @@ def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callabl
 
     def told(step: int, outcomes: list[Outcome]) -> None:
         last = [outcome.curve[-1][2] for outcome in outcomes]
-        left = sum(not outcome.stopped for outcome in outcomes)
-        seconds = time.perf_counter() - started
-        log(
-            f"  {subject.name} step {step}/{sweep.recipe.steps}: best {max(last):.3f}, {left} training, {seconds:.0f} s"
-        )
+        left, seconds = sum(not outcome.stopped for outcome in outcomes), time.perf_counter() - started
+        reached = f"{subject.name} step {step}/{sweep.recipe.steps}: {min(last):.3f} to {max(last):.3f}"
+        log(f"  {reached}, {left} of {len(last)} training, {seconds:.0f} s")
 
-    outcomes = train_members(subject.config, sweep.mix, sweep.recipe, sweep.members, file.with_suffix(""), device, told)
+    place, total = file.with_suffix(""), sweep.recipe.steps * len(sweep.members)
+    with progress_bar(subject.mixer, total, unit="steps") as tick:
+        outcomes = train_members(subject.config, sweep.mix, sweep.recipe, sweep.members, place, device, told, tick=tick)
     for outcome in outcomes:
         if outcome.stopped == "diverged":
             member = outcome.member
             log(f"  {subject.name}: rate {member.rate:g}, seed {member.seed} diverged by step {outcome.steps}; stopped")
     setting = sweep_setting(sweep, subject, device, command) | {"seconds": round(time.perf_counter() - started, 1)}
     curves = [{"subject": subject.name, **o.to_dict()["member"], "curve": o.curve} for o in outcomes]
-    _write_lines(curves, file.with_suffix(".curves.json"))
+    _write("".join(json.dumps(curve) + "\n" for curve in curves), file.with_suffix(".curves.json"))
     write_evidence(evidence(row for o in outcomes for row in member_rows(sweep, subject, o, setting)), file)
-    file.with_suffix("").rmdir()
+    place.rmdir()
 
 
-def _write_lines(rows: list[dict[str, Any]], path: Path) -> None:
+def _write(text: str, path: Path) -> None:
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    temporary.write_text(text)
     temporary.replace(path)
 
 

@@ -44,7 +44,7 @@ def member_rows(sweep: Sweep, subject: Subject, outcome: Outcome, setting: dict[
 def task_columns(task: Task) -> dict[str, Any]:
     """A task as columns: its class, every number, string or flag of its settings, chance and demand."""
     settings = {name: value for name, value in asdict(task).items() if isinstance(value, int | float | str)}
-    return {"task": type(task).__name__, **settings, "chance": task.chance(), "demand_bits": task.demand_bits()}
+    return {"task": type(task).__name__, **settings, "chance": task.chance(), "demand_bits": _finite(task.demand_bits())}
 
 
 def sweep_setting(sweep: Sweep, subject: Subject, device: str, command: str) -> dict[str, Any]:
@@ -105,6 +105,11 @@ def _by_seed(rows: Sequence[dict[str, Any]], rate: float) -> dict[int, float]:
 def _mean(values: Any) -> float:
     values = list(values)
     return sum(values) / len(values)
+
+
+def _finite(bits: float) -> float | None:
+    """A demand without end (real numbers, exactly) has no place in a table."""
+    return bits if math.isfinite(bits) else None
 
 
 def _known(value: float, otherwise: float) -> float:

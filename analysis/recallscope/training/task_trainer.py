@@ -67,12 +67,14 @@ def train_members(
     device: str = "cpu",
     log: Callable[[int, list[Outcome]], None] | None = None,
     build: Callable[[], nn.Module] | None = None,
+    tick: Callable[[int], None] = lambda steps: None,
 ) -> list[Outcome]:
     """Train one model once per member, and return what became of each, in the order of `members`.
 
     All members of a GPU, and as many as fit the cache of a CPU core, run as one model with stacked weights; on a CPU
     such groups run side by side, one thread each. A member stops when it has reached `recipe.stop_at` or when its loss
-    is no number; the others go on. `log(step, outcomes)` is called after each evaluation.
+    is no number; the others go on. `log(step, outcomes)` is called after each evaluation, `tick(n)` after each step of
+    n members.
 
     With a `folder`, `checkpoint.pt` is replaced at each evaluation, and a killed run that is called again with the same
     arguments goes on there and ends with the same numbers, bit for bit on a CPU; other arguments are refused.
@@ -96,7 +98,7 @@ def train_members(
         with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
             while step < recipe.steps and any(len(crew) for crew in crews):
                 ahead = min(step + recipe.evaluate_every, recipe.steps)
-                list(pool.map(lambda crew: crew.advance(step, ahead), crews))  # noqa: B023
+                list(pool.map(lambda crew: crew.advance(step, ahead, tick), crews))  # noqa: B023
                 step = ahead
                 if checkpoint:
                     _save(checkpoint, identity, step, crews)

@@ -17,9 +17,9 @@ ESTIMATE_AFTER = 5.0  # seconds; the first batches also load the model
 
 @contextmanager
 def progress_bar(
-    label: str, total: int | None, heartbeat: Path | None = None, show: bool | None = None
+    label: str, total: int | None, heartbeat: Path | None = None, show: bool | None = None, unit: str = "tok"
 ) -> Iterator[Advance]:
-    """`with progress_bar("score", tokens) as advance: advance(n)`: tokens done, tokens per second, time left.
+    """`with progress_bar("score", tokens) as advance: advance(n)`: share done, units per second, time left.
 
     The bar goes to stderr, and only when that is a terminal (or `show` says so). `heartbeat` names a small JSON file,
     rewritten every two seconds, for whoever watches from outside.
@@ -36,7 +36,7 @@ def progress_bar(
             temporary.write_text(json.dumps(state) + "\n")
             os.replace(temporary, heartbeat)
 
-    with _bar(label, total) if visible else _silence() as draw:
+    with _bar(label, total, unit) if visible else _silence() as draw:
 
         def advance(tokens: int) -> None:
             nonlocal done, last
@@ -80,14 +80,14 @@ def _silence() -> Iterator[Advance]:
 
 
 @contextmanager
-def _bar(label: str, total: int | None) -> Iterator[Advance]:
+def _bar(label: str, total: int | None, unit: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Rate(TextColumn):
         def render(self, task) -> Text:
-            return Text(f"{(task.finished_speed or task.speed or 0):,.0f} tok/s")
+            return Text(f"{(task.finished_speed or task.speed or 0):,.0f} {unit}/s")
 
     columns = (
         TextColumn("{task.description:<20}"),
@@ -98,4 +98,4 @@ def _bar(label: str, total: int | None) -> Iterator[Advance]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda tokens: bar.advance(task, tokens)
+        yield lambda done: bar.advance(task, done)
