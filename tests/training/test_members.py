@@ -125,6 +125,7 @@ def test_state_is_restored_bit_for_bit():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, on itself
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")  # compiled, a kernel call per member
 def test_compiled_members_have_the_same_losses():
     config = ModelConfig(64, 32, ({"mixer": "attention", "qk_norm": False, "rope_base": None},), 0)
     everyone = members(config, seeds=(0,))

@@ -18,7 +18,7 @@ from recallscope.training.scores import score_sums
 if TYPE_CHECKING:
     from recallscope.training.task_trainer import Outcome
 
-_EVALUATED = 2**20  # hidden elements at once while evaluating: tokens x members x width, about
+_EVALUATED = 2**14  # tokens of all members at once while evaluating
 
 
 class Crew:
@@ -90,7 +90,7 @@ class Crew:
         size, count = self.recipe.test if final else self.recipe.validation, len(self.members)
         results: list[list[dict[str, float]]] = [[] for _ in range(count)]
         for examples in self.mix.held_out(size, final, self.device):
-            rows = max(1, _EVALUATED // (count * examples.inputs.shape[1] * 64))
+            rows = max(1, _EVALUATED // (count * examples.inputs.shape[1]))
             sums: dict[str, Tensor] = {}
             for start in range(0, len(examples), rows):
                 part = examples.rows(slice(start, start + rows))

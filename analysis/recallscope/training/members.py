@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from recallscope.training.scores import answer_losses
-
-# softmax attention on CPU has a call for each member, which is as fast as one for all
-warnings.filterwarnings("ignore", "There is a performance drop because we have not yet implemented", UserWarning)
 
 
 @dataclass(frozen=True)

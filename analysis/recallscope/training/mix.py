@@ -47,7 +47,7 @@ class Mix:
         return self.train[0][0].trained_on_all
 
     def held_out(self, examples: int, final: bool, device: str) -> Iterator[Examples]:
-        """Examples of each test task, the same for all seeds and never trained on: to validate, or for the report."""
+        """Examples of each test task, to validate or for the report: for all seeds the same, apart from training."""
         stream = _TEST if final else _VALIDATION
         return (task.sample(examples, _seed(0, stream, i), device) for i, task in enumerate(self.test))
 
@@ -83,15 +83,14 @@ class Batches:
     def __call__(self, step: int) -> Examples:
         return self._fresh(step) if self._sets is None else self._again(step)
 
-    def kind(self, step: int) -> int:
-        """Index of the task of a step when examples are new in every step: the same for all seeds."""
-        rng = np.random.default_rng([_ORDERS, step // _BLOCK])
-        return int(rng.choice(len(self._weights), _BLOCK, p=self._weights)[step % _BLOCK])
+    def kinds(self, block: int) -> list[int]:
+        """Index of the task of each step of a block when examples are new in every step: the same for all seeds."""
+        return np.random.default_rng([_ORDERS, block]).choice(len(self._weights), _BLOCK, p=self._weights).tolist()
 
     def _fresh(self, step: int) -> Examples:
         block, place = divmod(step, _BLOCK)
         if self._block[0] != block:
-            kinds = [self.kind(block * _BLOCK + i) for i in range(_BLOCK)]
+            kinds = self.kinds(block)
             drawn = {
                 kind: self.mix.train[kind][0].sample(
                     kinds.count(kind) * self.batch, _seed(self.seed, _ORDERS + 1 + block, kind), self.device

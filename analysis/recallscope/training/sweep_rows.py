@@ -44,7 +44,12 @@ def member_rows(sweep: Sweep, subject: Subject, outcome: Outcome, setting: dict[
 def task_columns(task: Task) -> dict[str, Any]:
     """A task as columns: its class, every number, string or flag of its settings, chance and demand."""
     settings = {name: value for name, value in asdict(task).items() if isinstance(value, int | float | str)}
-    return {"task": type(task).__name__, **settings, "chance": task.chance(), "demand_bits": _finite(task.demand_bits())}
+    return {
+        "task": type(task).__name__,
+        **settings,
+        "chance": task.chance(),
+        "demand_bits": _finite(task.demand_bits()),
+    }
 
 
 def sweep_setting(sweep: Sweep, subject: Subject, device: str, command: str) -> dict[str, Any]:

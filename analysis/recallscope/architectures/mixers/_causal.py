@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recallscope.architectures.mixers._attend import attend
+
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """Torch's kernel on q `[B, H, T, K]`, k `[B, H, S, K]`, v `[B, H, S, V]`: `[B, H, T, V]`.
@@ -17,12 +19,12 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """
     time, length, value = q.shape[2], k.shape[2], v.shape[3]
     wide = max(q.shape[3], value)
-    q, k, v = (F.pad(u.to(q.dtype), (0, wide - u.shape[3])) if wide > u.shape[3] else u.to(q.dtype) for u in (q, k, v))
+    q, k, v = (u if u.shape[3] == wide else F.pad(u, (0, wide - u.shape[3])) for u in (q, k, v))
     if time == 1 or time == length:
-        o = F.scaled_dot_product_attention(q, k, v, is_causal=time > 1, scale=scale)
+        o = attend(q, k, v, causal=time > 1, scale=scale)
     else:
-        o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen(time, length, q.device), scale=scale)
-    return o[..., :value]
+        o = attend(q, k, v, seen(time, length, q.device), scale=scale)
+    return o if value == wide else o[..., :value]
 
 
 def causal_attention_flops(queries: Any, keys: Any, heads: int, key_width: int, value_width: int) -> Any:

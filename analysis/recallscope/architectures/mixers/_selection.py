@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recallscope.architectures.mixers._attend import attend
 from recallscope.architectures.mixers._counts import ceil_div
 from recallscope.architectures.mixers._rotary import wide
 
@@ -46,7 +47,7 @@ def block_attention(q: Tensor, k: Tensor, v: Tensor, blocks: Tensor, size: int) 
     chosen = torch.zeros(*blocks.shape[:-1], ceil_div(end, size), dtype=torch.bool, device=q.device)
     chosen = chosen.scatter(-1, blocks, True).repeat_interleave(size, -1)[..., :end]
     past = torch.ones(q.shape[2], end, dtype=torch.bool, device=q.device).tril(end - q.shape[2])
-    return F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), attn_mask=chosen & past)
+    return attend(q, k, v, chosen & past)
 
 
 def window_attention(q: Tensor, k: Tensor, v: Tensor, start: int) -> Tensor:
@@ -59,7 +60,7 @@ def window_attention(q: Tensor, k: Tensor, v: Tensor, start: int) -> Tensor:
     query, key = torch.arange(q.shape[2], device=q.device)[:, None], torch.arange(size, device=q.device)
     before = size - q.shape[2]
     seen = (key >= query) & (key <= query + before) & (key >= before - start)
-    return F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), attn_mask=seen)
+    return attend(q, k, v, seen)
 
 
 def landmark_attention(

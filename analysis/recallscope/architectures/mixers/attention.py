@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
+from recallscope.architectures.mixers._attend import attend
 from recallscope.architectures.mixers._mixer import State
 from recallscope.architectures.mixers._softmax import SoftmaxMixer
 
@@ -43,8 +44,7 @@ class Attention(SoftmaxMixer):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The T queries are the last T of the S keys' positions: `[B, T, H, K]`."""
         time, past = q.shape[1], k.shape[1] - q.shape[1]
-        # cached in float32, multiplied as the queries are: autocast does not reach the kernel under `torch.vmap`
-        q, k, v = (self._heads_first(u.to(q.dtype)) for u in (q, k, v))
+        q, k, v = (self._heads_first(u) for u in (q, k, v))
         scale, width = self.key_width**-0.5, self.key_width
         if self.sinks:  # one more key that only the added channel of the queries meets, with value zero
             q = F.pad(q, (0, 1), value=1.0)
@@ -53,11 +53,12 @@ class Attention(SoftmaxMixer):
             first[..., -1] = self.sink[:, None] / scale
             k = torch.cat([first, k[:, :, 1:]], 2)
         if time == 1 or not (past or self.sinks):
-            o = F.scaled_dot_product_attention(q, k, v, is_causal=time > 1, scale=scale)
+            o = attend(q, k, v, causal=time > 1, scale=scale)
         else:
             seen = torch.ones(time, k.shape[2], dtype=torch.bool, device=q.device).tril(k.shape[2] - time)
-            o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale)
-        return o.transpose(1, 2)[..., :width]
+            o = attend(q, k, v, seen, scale=scale)
+        o = o.transpose(1, 2)
+        return o[..., :width] if self.sinks else o
 
     def parameters_count(self) -> Any:
         """2 D K (H + H_kv), and what norms, gate and sinks add."""
