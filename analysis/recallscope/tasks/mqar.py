@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma, log
+from math import fsum, log2
 
 import torch
 from torch import Tensor
@@ -16,11 +16,11 @@ from recallscope.tasks.task import Examples, Task, check
 class MQAR(Task):
     """Key-value pairs, then each key once more: what was its value? (Arora et al. 2023, arXiv 2312.04927, Section 3.)
 
-    As the authors' code draws it. Keys are D distinct ids of 1 .. V/2 - 1, values D distinct ids of V/2 .. V - 1, afresh for
-    every example: `k_1 v_1 ... k_D v_D`, `passes` times over. After them lie S = (T - 2 D passes) / 2 slots of two tokens.
-    Slot g (from 0) is drawn with probability proportional to (g + 1)^(power - 1), D slots one after another without
-    replacement, the j-th for key j. The key stands in the first token of its slot, and the model is asked there; the answer
-    itself is not in the input. All else is filler.
+    As the authors' code draws it. Keys are D distinct ids of 1 .. V/2 - 1, values D distinct ids of V/2 .. V - 1,
+    afresh for every example: `k_1 v_1 ... k_D v_D`, `passes` times over. After them lie S = (T - 2 D passes) / 2 slots
+    of two tokens. Slot g (from 0) is drawn with probability proportional to (g + 1)^(power - 1), D slots one after
+    another without replacement, the j-th for key j. The key stands in the first token of its slot, and the model is
+    asked there; the answer itself is not in the input. All else is filler.
 
     Attributes
     ----------
@@ -59,14 +59,14 @@ class MQAR(Task):
             inputs = source.tokens(examples, self.length, self.vocabulary).to(dtype)
         else:
             inputs = torch.zeros(examples, self.length, dtype=dtype, device=source.device)
-        keys = source.distinct(examples, self.pairs, half - 1).to(dtype) + 1
-        values = source.distinct(examples, self.pairs, half).to(dtype) + half
+        keys = source.distinct_tokens(examples, self.pairs, half, first=1).to(dtype)
+        values = source.distinct_tokens(examples, self.pairs, half).to(dtype).add_(half)
         slots = source.successive(examples, self.pairs, slot_weights((self.length - stated) // 2, self.power))
         for start in range(0, stated, 2 * self.pairs):
             inputs[:, start : start + 2 * self.pairs : 2] = keys
             inputs[:, start + 1 : start + 2 * self.pairs : 2] = values
-        positions = slots.long().mul_(2).add_(stated)
-        inputs.scatter_(1, positions, keys)
+        positions = slots.mul_(2).add_(stated)
+        inputs.scatter_(1, positions.long(), keys)
         return Examples(inputs, positions.to(dtype), values)
 
     def chance(self) -> float:
@@ -85,5 +85,5 @@ def slot_weights(slots: int, power: float) -> Tensor:
 
 
 def falling_bits(count: int, taken: int) -> float:
-    """log2 of count! / (count - taken)!."""
-    return (lgamma(count + 1) - lgamma(count - taken + 1)) / log(2)
+    """log2 of count! / (count - taken)!, factor by factor: a difference of two log-gammas cancels for large counts."""
+    return fsum(log2(count - i) for i in range(taken))

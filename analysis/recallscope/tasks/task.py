@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from recallscope.tasks._source import Source
+from recallscope.tasks._source import Source, empty
 
 NO_ANSWER = -100
 """In `Examples.answers`: a slot without a question (rows of unequal length)."""
@@ -61,14 +61,6 @@ class Examples:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-def concatenate(parts: list[Examples]) -> Examples:
-    """Examples of one shape, one after another."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = zip(*(part._parts() for part in parts), strict=True)
-    return Examples(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True)
 class Task:
     """A recall task. A task writes `draw`, `chance` and `demand_bits`, and checks its settings when it is made."""
@@ -106,13 +98,26 @@ class Task:
         """So many examples of a seed, the same on every machine of one kind (CPU or GPU), whatever its threads."""
         if examples < 1:
             raise ValueError(f"examples: at least 1, got {examples}")
-        sizes = [min(_CHUNK, examples - start) for start in range(0, examples, _CHUNK)]
         if torch.device(device).type != "cpu":
             return self.draw(Source((seed,), device), examples)
-        if len(sizes) == 1:
+        if examples <= _CHUNK:
             return self.draw(Source((seed, 0)), examples)
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return concatenate(list(pool.map(lambda i: self.draw(Source((seed, i)), sizes[i]), range(len(sizes)))))
+        whole = [
+            part if part is None else empty((examples, *part.shape[1:]), part.dtype)
+            for part in self.draw(Source(0), 1)._parts()
+        ]
+
+        def fill(start: int) -> None:
+            drawn = self.draw(Source((seed, start // _CHUNK)), min(_CHUNK, examples - start))
+            for table, rows in zip(whole, drawn._parts(), strict=True):
+                if table is not None and rows is not None:
+                    table[start : start + _CHUNK] = rows
+
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(fill, range(0, examples, _CHUNK)))
+        torch.set_num_threads(threads)  # the pool's 1 would be that of threads started from now on
+        return Examples(*whole)  # type: ignore[arg-type]
 
 
 def check(accepted: bool, name: str, rule: str, got: object) -> None:
