@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
 import pytest
-from recallscope.evidence import COLUMNS, evidence, read_evidence, write_evidence
+from recallscope import evidence as module
+from recallscope.evidence import COLUMNS, evidence, origin, read_evidence, write_evidence
 
 ROW = {"subject": "based", "metric": "accuracy", "value": 0.5, "unit": "1", "kind": "measured"}
 
@@ -34,3 +41,22 @@ def test_bad_rows(tmp_path):
         read_evidence(tmp_path / "a.jsonl")
     with pytest.raises(ValueError, match=r"paths: .* cannot be read"):
         read_evidence(tmp_path / "none.jsonl")
+
+
+def test_rows_say_what_made_them(tmp_path, monkeypatch):
+    """Here a commit of this checkout; in an installation the version, whatever checkout it may lie in."""
+    here = Path(module.__file__).parent
+    made = origin()
+    if subprocess.run(["git", "-C", str(here), "rev-parse"], capture_output=True).returncode == 0:
+        head = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+        assert head.startswith(made["commit"].removesuffix("-dirty")) and len(made["commit"]) >= 12
+    assert made["python"] == platform.python_version()
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(made["time"])).total_seconds()) < 60
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "evidence.py"))
+    module._code.cache_clear()
+    try:
+        assert origin()["version"] == version("recallscope") and "commit" not in origin()
+    finally:
+        monkeypatch.undo()
+        module._code.cache_clear()

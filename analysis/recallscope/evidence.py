@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import subprocess
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +68,23 @@ def read_evidence(*paths: str | Path) -> pa.Table:
             except json.JSONDecodeError as error:
                 raise ValueError(f"paths: {path}, line {number} is not JSON ({error})") from None
     return evidence(rows)
+
+
+def origin() -> dict[str, str]:
+    """Columns that say what made a measured row: `commit` or `version` of this toolkit, `python`, and `time` (UTC)."""
+    return {**_code(), "python": platform.python_version(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+@cache
+def _code() -> dict[str, str]:
+    """The commit of a checkout (`-dirty` with changes on top); elsewhere the installed version."""
+    here = Path(__file__).resolve().parent
+    try:
+        call = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+        found = subprocess.run(call, capture_output=True, text=True, timeout=10).stdout.strip()
+        ours = subprocess.run(["git", "-C", str(here), "ls-files", "evidence.py"], capture_output=True, timeout=10)
+        if found and ours.stdout:  # the checkout of this file, not one that the installation lies in
+            return {"commit": found}
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    return {"version": version("recallscope")}

@@ -53,7 +53,9 @@ def theirs_in_parts(inputs: torch.Tensor, labels: torch.Tensor, pairs: int) -> P
     """Keys and values are never 0 and distinct, so a question's key tells its place."""
     rows, positions = (labels != -100).nonzero().T.view(2, len(inputs), pairs).numpy()
     asked = inputs.numpy()[rows, positions]
-    place = np.argsort(asked, 1)[np.arange(len(inputs))[:, None], np.argsort(np.argsort(inputs[:, : 2 * pairs : 2], 1), 1)]
+    place = np.argsort(asked, 1)[
+        np.arange(len(inputs))[:, None], np.argsort(np.argsort(inputs[:, : 2 * pairs : 2], 1), 1)
+    ]
     positions = np.take_along_axis(positions, place, 1)
     return inputs.numpy(), positions, np.take_along_axis(labels.numpy(), positions, 1)
 
@@ -82,7 +84,9 @@ def counts(parts: Parts, task: MQAR) -> dict[str, np.ndarray]:
         "first key by first value": np.bincount(
             inputs[:, 0].astype(int) * bins // half * bins + (answers[:, 0] - half).astype(int) * bins // half
         ),
-        "slots of the first two keys": np.bincount(np.minimum(slots[:, 0], 15) * free + slots[:, 1], minlength=16 * free),
+        "slots of the first two keys": np.bincount(
+            np.minimum(slots[:, 0], 15) * free + slots[:, 1], minlength=16 * free
+        ),
         "slot by key of the first question": np.bincount(
             np.minimum(slots[:, 0], 15) * bins + inputs[:, 0].astype(int) * bins // half, minlength=16 * bins
         ),
@@ -98,7 +102,7 @@ def p_value(one: np.ndarray, other: np.ndarray) -> float:
     table = np.stack([one, other])
     rare = table.sum(0) < 10
     table = np.concatenate([table[:, ~rare], table[:, rare].sum(1, keepdims=True)], 1)
-    return float(chi2_contingency(table[:, table.sum(0) > 0]).pvalue)
+    return float(chi2_contingency(table[:, table.sum(0) > 0]).pvalue)  # type: ignore[attr-defined]
 
 
 def clocked(job: Callable[[], Any], examples: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sweeps: which models they train, the rows they give, what they call best, and what they refuse."""
+"""Sweeps: which models they train, the rows they give, and what they refuse."""
 
 import json
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.names import parsed_options
-from recallscope.evidence import evidence, read_evidence
+from recallscope.evidence import read_evidence
 from recallscope.tasks import MQAR, TASKS
 from recallscope.training.mix import Mix, single
 from recallscope.training.plans import BASED_RATES, PLANS, ZOOLOGY_RATES
@@ -14,8 +14,8 @@ from recallscope.training.recall_shapes import cannot_bind, recall_subject
 from recallscope.training.recipe import Recipe
 from recallscope.training.scales import SCALES, SETTINGS
 from recallscope.training.sweep import Sweep, run_sweep
-from recallscope.training.sweep_rows import best_of, task_columns
-from recallscope.training.task_command import format_sweep, planned, task_sweep
+from recallscope.training.sweep_rows import task_columns
+from recallscope.training.task_command import planned, task_sweep
 
 TASK = MQAR(vocabulary=32, length=16, pairs=2)
 RECIPE = Recipe(steps=6, batch=4, evaluate_every=3, validation=8, test=16)
@@ -118,35 +118,6 @@ def test_a_shape_that_cannot_be_built_fails_before_anything_is_trained(tmp_path)
     with pytest.raises(ValueError, match="head_width"):
         run_sweep(replace(sweep, subjects=(*sweep.subjects, bad)), tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def row(subject: str, rate: float, seed: int, pairs: int, value: float, validation: float) -> dict:
-    shape = {"mixer": subject, "width": 16, "layers": 2, "parameters": 5, "state_elements_longest": 7, "can_bind": True}
-    return {
-        "subject": subject, "metric": "accuracy", "value": value, "unit": "1", "kind": "measured", "rate": rate,
-        "seed": seed, "pairs": pairs, "validation": validation, "chance": 1 / pairs, **shape,
-    }  # fmt: skip
-
-
-def test_the_best_rate_is_chosen_on_validation_and_reported_on_tests():
-    rows = [
-        row("a", 0.1, 0, 2, 0.6, 0.9), row("a", 0.1, 0, 4, 0.4, 0.9), row("a", 0.1, 1, 2, 0.8, 0.7),
-        row("a", 0.1, 1, 4, 0.6, 0.7), row("a", 0.2, 0, 2, 1.0, 0.5), row("a", 0.2, 0, 4, 1.0, 0.5),
-        row("a", 0.2, 1, 2, float("nan"), float("nan")), row("a", 0.2, 1, 4, float("nan"), float("nan")),
-    ]  # fmt: skip
-    (best,) = best_of(evidence(rows)).to_pylist()
-    assert (best["rate"], best["n"]) == (0.1, 2)
-    assert [best[k] for k in ("value", "low", "high")] == pytest.approx([0.6, 0.5, 0.7])
-    assert [best[k] for k in ("rate_low", "rate_high", "maximum")] == pytest.approx([0.5, 0.6, 1.0])
-    assert "0.600" in format_sweep(evidence(rows))
-
-
-def test_errors_are_best_when_they_are_small():
-    rows = [
-        row("a", rate, 0, 2, value, value) | {"metric": "mean squared error"} for rate, value in ((0.1, 3), (0.2, 2))
-    ]
-    (best,) = best_of(evidence(rows), "mean squared error").to_pylist()
-    assert best["rate"] == 0.2 and best["maximum"] == 2
 
 
 def test_published_plans():

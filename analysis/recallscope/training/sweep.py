@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from recallscope.evidence import evidence, read_evidence, write_evidence
 from recallscope.progress import progress_bar
+from recallscope.training.best import best_of
 from recallscope.training.members import Member
 from recallscope.training.mix import Mix, named
 from recallscope.training.readouts import parameters_count
 from recallscope.training.recall_shapes import Subject, cannot_bind
 from recallscope.training.recipe import Recipe
-from recallscope.training.sweep_rows import best_of, member_rows, sweep_setting
+from recallscope.training.sweep_rows import member_rows, sweep_setting
 from recallscope.training.task_trainer import Outcome, train_members
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from recallscope.tasks import TASKS
 from recallscope.tasks.names import task_by_name
+from recallscope.training.best import best_of
 from recallscope.training.mix import single
 from recallscope.training.plans import PLANS
 from recallscope.training.recall_shapes import recall_subject
 from recallscope.training.scales import RECIPES, SCALES, SETTINGS
 from recallscope.training.sweep import Sweep, run_sweep
-from recallscope.training.sweep_rows import best_of
 
 Log = Callable[[str], None]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor  # type: ignore[import-not-found]  # there is no public question
 from torch.nn import functional as F
 
 
@@ -19,7 +20,7 @@ def attend(
     does not reach the kernel under `torch.vmap`: hence the dtype.)
     """
     k, v = k.to(q.dtype), v.to(q.dtype)
-    if not torch.compiler.is_compiling() and torch._C._functorch.is_batchedtensor(q):  # there is no public question
+    if not torch.compiler.is_compiling() and is_batchedtensor(q):
         return _Members.apply(q, k, v, mask, causal, scale)  # type: ignore[return-value]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale)
 
@@ -36,13 +37,20 @@ class _Members(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[int | None, ...], q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *options: Any
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None,
+        causal: bool,
+        scale: float | None,
     ) -> tuple[Tensor, int]:
         members = info.batch_size
-        joined = [_joined(x, dim, members) for x, dim in zip((q, k, v), in_dims, strict=False)]
+        q, k, v = (_joined(x, dim, members) for x, dim in zip((q, k, v), in_dims, strict=False))
         if mask is not None and in_dims[3] is not None:
             mask = _joined(mask, in_dims[3], members)
-        o = attend(*joined, mask, *options)
+        o = attend(q, k, v, mask, causal, scale)
         return o.unflatten(0, (members, -1)), 0
 
 
