@@ -8,11 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+FIGURES = {"recall_vs_state": 6, "slice_perplexity": 3}
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
-def test_there_are_notebooks():
-    assert NOTEBOOKS
+def test_all_notebooks_are_known():
+    assert [path.stem for path in NOTEBOOKS] == sorted(FIGURES)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -26,4 +27,4 @@ def test_runs_from_top_to_bottom(path, tmp_path):
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not any(output["output_type"] == "error" for output in outputs)
-    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 3
+    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == FIGURES[path.stem]

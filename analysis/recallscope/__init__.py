@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recallscope import bounds as bounds
+    from recallscope import plots as plots
     from recallscope.architectures.architecture import Architecture as Architecture
     from recallscope.architectures.config import ModelConfig as ModelConfig
     from recallscope.architectures.costs import cost as cost
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from recallscope.slicing.attribution import attribute as attribute
     from recallscope.slicing.attribution import format_table as format_table
     from recallscope.slicing.records import read_records as read_records
-    from recallscope.slicing.report import plots as plots
     from recallscope.slicing.run import slice_text as slice_text
     from recallscope.slicing.scoring.windows import Windowing as Windowing
     from recallscope.slicing.settings import SliceSettings as SliceSettings
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
     from recallscope.slicing.tagging.tags import tag as tag
     from recallscope.tasks import MQAR as MQAR
     from recallscope.tasks import TASKS as TASKS
+    from recallscope.training.best import best_of as best_of
     from recallscope.training.recall_shapes import recall_subject as recall_subject
     from recallscope.training.sweep import Sweep as Sweep
     from recallscope.training.sweep import run_sweep as run_sweep
-    from recallscope.training.sweep_rows import best_of as best_of
     from recallscope.training.task_command import task_sweep as task_sweep
 
+_MODULES = ("bounds", "plots")
 _WHERE = {
     "Architecture": "recallscope.architectures.architecture",
     "architecture": "recallscope.architectures.names",
@@ -48,7 +50,6 @@ _WHERE = {
     "write_evidence": "recallscope.evidence",
     "LanguageModel": "recallscope.architectures.model",
     "ModelConfig": "recallscope.architectures.config",
-    "plots": "recallscope.slicing",
     "attribute": "recallscope.slicing.attribution",
     "format_table": "recallscope.slicing.attribution",
     "Counts": "recallscope.slicing.tagging.counts",
@@ -60,7 +61,7 @@ _WHERE = {
     "TASKS": "recallscope.tasks",
     "MQAR": "recallscope.tasks",
     "Sweep": "recallscope.training.sweep",
-    "best_of": "recallscope.training.sweep_rows",
+    "best_of": "recallscope.training.best",
     "run_sweep": "recallscope.training.sweep",
     "recall_subject": "recallscope.training.recall_shapes",
     "task_sweep": "recallscope.training.task_command",
@@ -69,12 +70,12 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"recallscope.{name}")
     if name not in _WHERE:
-        raise AttributeError(f"module 'recallscope' has no attribute {name!r}; it has {', '.join(sorted(_WHERE))}")
-    if name == "plots":
-        return import_module("recallscope.slicing.report.plots")
+        raise AttributeError(f"module 'recallscope' has no attribute {name!r}; it has {', '.join(__dir__())}")
     return getattr(import_module(_WHERE[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(_WHERE)
+    return sorted([*_MODULES, *_WHERE])

@@ -1,0 +1,3 @@
+"""Quality against cost, with what is possible at most: rows of evidence in, plotly figures out."""
+
+from recallscope.frontier.recall import accuracy_against_state as accuracy_against_state

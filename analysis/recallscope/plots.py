@@ -1,0 +1,47 @@
+"""All figures by name: tables and reports in, plotly figures out; nothing is shown. Loaded on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recallscope.architectures.plots import cost_against_length as cost_against_length
+    from recallscope.frontier import accuracy_against_state as accuracy_against_state
+    from recallscope.slicing.report.plots import loss_gap_by_count as loss_gap_by_count
+    from recallscope.slicing.report.plots import loss_gap_by_distance as loss_gap_by_distance
+    from recallscope.slicing.report.plots import loss_gap_by_position as loss_gap_by_position
+    from recallscope.slicing.report.plots import share_by_threshold as share_by_threshold
+    from recallscope.slicing.report.plots import waterfall as waterfall
+    from recallscope.training.plots import accuracy_against_pairs as accuracy_against_pairs
+    from recallscope.training.plots import accuracy_against_rate as accuracy_against_rate
+    from recallscope.training.plots import accuracy_against_width as accuracy_against_width
+    from recallscope.training.plots import read_curves as read_curves
+    from recallscope.training.plots import seed_spread as seed_spread
+    from recallscope.training.plots import training_curves as training_curves
+
+_WHERE = {
+    "cost_against_length": "recallscope.architectures.plots",
+    "accuracy_against_state": "recallscope.frontier",
+    "loss_gap_by_count": "recallscope.slicing.report.plots",
+    "loss_gap_by_distance": "recallscope.slicing.report.plots",
+    "loss_gap_by_position": "recallscope.slicing.report.plots",
+    "share_by_threshold": "recallscope.slicing.report.plots",
+    "waterfall": "recallscope.slicing.report.plots",
+    "accuracy_against_pairs": "recallscope.training.plots",
+    "accuracy_against_rate": "recallscope.training.plots",
+    "accuracy_against_width": "recallscope.training.plots",
+    "read_curves": "recallscope.training.plots",
+    "seed_spread": "recallscope.training.plots",
+    "training_curves": "recallscope.training.plots",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'recallscope.plots' has no attribute {name!r}; it has {', '.join(__dir__())}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_WHERE)
