@@ -1,5 +1,7 @@
 """Members trained together against the same models trained one by one with torch's own modules and AdamW."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from recallscope.architectures.config import ModelConfig
@@ -127,12 +129,15 @@ def test_state_is_restored_bit_for_bit():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, on itself
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")  # compiled, a kernel call per member
 def test_compiled_members_have_the_same_losses():
-    config = ModelConfig(64, 32, ({"mixer": "attention", "qk_norm": False, "rope_base": None},), 0)
+    """Also on a batch of another length, as mixes of tasks have them."""
+    config = shape("attention", qk_norm=False, rope_base=None)
     everyone = members(config, seeds=(0,))
     plain = Members(lambda: LanguageModel(config), everyone, 0.1)
     compiled = Members(lambda: LanguageModel(config), everyone, 0.1, compile=True)
-    for step in range(2):
-        ours, theirs = (one.step(*stacked(everyone, step), 1.0) for one in (plain, compiled))  # type: ignore[arg-type]
+    for length in (16, 24):
+        drawn = replace(TASK, length=length).sample(4)
+        batches = [part.long().expand(2, -1, -1) for part in (drawn.inputs, drawn.positions, drawn.answers)]
+        ours, theirs = (one.step(*batches, 1.0) for one in (plain, compiled))  # type: ignore[arg-type]
         assert torch.allclose(ours, theirs, atol=1e-5)
 
 

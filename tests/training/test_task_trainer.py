@@ -21,7 +21,7 @@ from recallscope.training.readouts import Encoding, build_model, parameters_coun
 from recallscope.training.recall_shapes import recall_subject
 from recallscope.training.recipe import Recipe
 from recallscope.training.scores import score_sums
-from recallscope.training.task_trainer import Outcome, train_members
+from recallscope.training.task_trainer import Outcome, groups_of, train_members
 
 TASK = MQAR(vocabulary=32, length=16, pairs=2, random_filler=False)
 RECIPE = Recipe(steps=12, batch=8, evaluate_every=4, validation=16, test=32)
@@ -131,9 +131,8 @@ def test_another_run_is_not_overwritten(tmp_path):
 
 def test_results_do_not_depend_on_threads_or_groups():
     chosen = [Member(1e-2, seed) for seed in (0, 1, 2)]
-    wide = replace(
-        RECIPE, batch=600, steps=4, evaluate_every=2
-    )  # 600 x 16 x 16 hidden elements: no two members share a pass
+    wide = replace(RECIPE, batch=2100, steps=4, evaluate_every=2)  # no two members share a pass
+    assert groups_of(3, 2100 * 16 * 16) == 3
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -146,6 +145,11 @@ def test_results_do_not_depend_on_threads_or_groups():
     for outcome in one:
         (alone,) = train_members(shape(), single(TASK), wide, [outcome.member])
         assert repr(alone) == repr(outcome)
+
+
+def test_members_fall_into_groups_of_about_a_cache():
+    assert [groups_of(members, 2**17) for members in (1, 2, 3, 4, 8, 12, 16)] == [1, 2, 2, 2, 2, 4, 4]
+    assert groups_of(12, 2**14) == 2 and groups_of(12, 2**20) == 12
 
 
 def test_members_must_differ():

@@ -64,7 +64,7 @@ class Members:
         self._asked = _Asked(first.to(self.device))
         self._adopt(torch.stack([rows[m.seed] for m in members]).to(self.device))
         mode = "reduce-overhead" if self.device.type == "cuda" else None
-        self._losses = torch.compile(self._plain_losses, mode=mode) if compile else self._plain_losses
+        self._losses = torch.compile(self._plain_losses, mode=mode, dynamic=False) if compile else self._plain_losses
 
     def _adopt(self, flat: Tensor) -> None:
         """Take rows of weights: views of them as weights, and an optimiser with a group for each row."""

@@ -21,7 +21,7 @@ from recallscope.training.mix import Mix, named
 from recallscope.training.readouts import build_model
 from recallscope.training.recipe import Recipe
 
-_CACHED = 2**17  # hidden elements of a batch that members of one pass share on CPU: more do not stay in the cache
+_SHARED = 2**19  # hidden elements of the batches of members in one pass on a CPU: with more, the caches miss more often
 
 
 @dataclass
@@ -71,8 +71,8 @@ def train_members(
 ) -> list[Outcome]:
     """Train one model once per member, and return what became of each, in the order of `members`.
 
-    All members of a GPU, and as many as fit the cache of a CPU core, run as one model with stacked weights; on a CPU
-    such groups run side by side, one thread each. A member stops when it has reached `recipe.stop_at` or when its loss
+    All members of a GPU run as one model with stacked weights; on a CPU groups of them do, side by side, one thread
+    each. A member stops when it has reached `recipe.stop_at` or when its loss
     is no number; the others go on. `log(step, outcomes)` is called after each evaluation, `tick(n)` after each step of
     n members.
 
@@ -85,11 +85,11 @@ def train_members(
     if len(set(members)) < len(members) or not members:
         raise ValueError(f"members: at least one, and all different, got {list(members)}")
     make = build or (lambda: build_model(config, mix))
-    elements = recipe.batch * max(t.length for t, _ in mix.train) * config.width
-    size = len(members) if torch.device(device).type != "cpu" else max(1, min(len(members), _CACHED // elements))
     outcomes = [Outcome(member) for member in members]
-    groups = [outcomes[i : i + size] for i in range(0, len(outcomes), size)]
-    crews = [Crew(make, mix, recipe, group, device) for group in groups]
+    elements = recipe.batch * max(t.length for t, _ in mix.train) * config.width
+    groups = 1 if torch.device(device).type != "cpu" else groups_of(len(members), elements)
+    parts = [outcomes[i * len(members) // groups : (i + 1) * len(members) // groups] for i in range(groups)]
+    crews = [Crew(make, mix, recipe, part, device) for part in parts]
     identity = json.dumps([asdict(config), named(mix), asdict(recipe), [asdict(m) for m in members]], default=repr)
     checkpoint = Path(folder) / "checkpoint.pt" if folder else None
     step = _resume(checkpoint, identity, crews) if checkpoint else 0
@@ -110,6 +110,16 @@ def train_members(
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return outcomes
+
+
+def groups_of(members: int, elements: int) -> int:
+    """Into how many groups so many members fall on a CPU, `elements` being those of one member's batch.
+
+    An even number, so that two threads have as much to do; it does not depend on the threads that there are, since
+    the last bits of results depend on the group.
+    """
+    least = -(-members * elements // _SHARED)
+    return min(members, max(2, least + least % 2))
 
 
 def _save(path: Path, identity: str, step: int, crews: list[Crew]) -> None:
