@@ -57,7 +57,7 @@ CURVES = [
         "curve": [[10, 3.0, 0.2], [20, 2.0, 0.4], [30, 1.0, 0.6]],
     },
     {"subject": "attention:heads=1", "rate": 0.001, "seed": 1, "curve": [[10, 3.0, 0.4], [20, 2.0, 1.0]]},
-    {"subject": "attention:heads=1", "rate": 0.01, "seed": 0, "curve": [[10, math.nan, math.nan]]},
+    {"subject": "attention:heads=1", "rate": 0.01, "seed": 0, "curve": [[10, None, None]]},
     {"subject": "gla:heads=1,chunk=8", "rate": 0.01, "seed": 0, "curve": [[10, 3.0, 0.1]]},
 ]
 

@@ -124,7 +124,7 @@ def main() -> None:
         loss_of(logits.flatten(0, 1), train[0][1].flatten()).backward()
         optimizer.step()
         middle = time.perf_counter()
-        ours.step(inputs, positions, answers, 0.0)
+        ours.step(inputs, positions, answers, [0.0])
         their_seconds.append(middle - started)
         our_seconds.append(time.perf_counter() - middle)
     a, b = median(their_seconds[1:]), median(our_seconds[1:])

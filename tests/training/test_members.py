@@ -30,6 +30,10 @@ def batch(seed: int, step: int) -> tuple[torch.Tensor, ...]:
     return examples.inputs.long(), examples.positions.long(), examples.answers.long()
 
 
+def rates(some: list[Member], factor: float = 1.0) -> list[float]:
+    return [factor * member.rate for member in some]
+
+
 def stacked(all_members: list[Member], step: int) -> list[torch.Tensor]:
     return [torch.stack(column) for column in zip(*(batch(m.seed, step) for m in all_members), strict=True)]
 
@@ -56,7 +60,7 @@ def test_members_are_what_plain_loops_give():
     config = shape("attention")
     everyone = members(config)
     together = Members(lambda: LanguageModel(config), everyone, weight_decay=0.1)
-    losses = torch.stack([together.step(*stacked(everyone, step), 1.0) for step in range(STEPS)])  # type: ignore[arg-type]
+    losses = torch.stack([together.step(*stacked(everyone, step), rates(everyone)) for step in range(STEPS)])  # type: ignore[arg-type]
     for row, member in enumerate(everyone):
         weights, alone = trained_alone(config, member)
         assert torch.allclose(losses[:, row], torch.tensor(alone), atol=1e-5)
@@ -82,7 +86,7 @@ def test_every_mixer_has_the_gradients_of_its_own_module(mixer):
             ):
                 weight += part.view_as(weight)
     inputs, positions, answers = stacked(everyone, 0)
-    together.step(inputs, positions, answers, 0.0)
+    together.step(inputs, positions, answers, [0.0] * len(everyone))
     for row, model in enumerate(models):
         F.cross_entropy(model.at(inputs[row], positions[row]).flatten(0, 1), answers[row].flatten()).backward()
         grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in model.parameters()]
@@ -96,12 +100,12 @@ def test_members_left_go_on_as_if_nothing_had_happened():
     config = shape("linear_attention")
     everyone = members(config)
     together = Members(lambda: LanguageModel(config), everyone, weight_decay=0.1)
-    together.step(*stacked(everyone, 0), 1.0)  # type: ignore[arg-type]
+    together.step(*stacked(everyone, 0), rates(everyone))  # type: ignore[arg-type]
     together.keep([1, 2])
     left = [everyone[1], everyone[2]]
     assert together.members == left and len(together) == 2
     for step in (1, 2):
-        together.step(*stacked(left, step), 1.0)  # type: ignore[arg-type]
+        together.step(*stacked(left, step), rates(left))  # type: ignore[arg-type]
     for row, member in enumerate(left):
         assert torch.allclose(together.flat[row], trained_alone(config, member)[0], atol=2e-5)
 
@@ -115,13 +119,13 @@ def test_state_is_restored_bit_for_bit():
 
     through, stopped = fresh(), fresh()
     for one in (through, stopped):
-        one.step(*stacked(everyone, 0), 1.0)  # type: ignore[arg-type]
+        one.step(*stacked(everyone, 0), rates(everyone))  # type: ignore[arg-type]
         one.keep([0, 3])
     again = fresh()
     again.load_state_dict(stopped.state_dict())
     left = [everyone[0], everyone[3]]
     for one in (through, again):
-        one.step(*stacked(left, 1), 0.5)  # type: ignore[arg-type]
+        one.step(*stacked(left, 1), rates(left, 0.5))  # type: ignore[arg-type]
     assert again.members == left
     assert torch.equal(through.flat, again.flat)
 
@@ -137,7 +141,7 @@ def test_compiled_members_have_the_same_losses():
     for length in (16, 24):
         drawn = replace(TASK, length=length).sample(4)
         batches = [part.long().expand(2, -1, -1) for part in (drawn.inputs, drawn.positions, drawn.answers)]
-        ours, theirs = (one.step(*batches, 1.0) for one in (plain, compiled))  # type: ignore[arg-type]
+        ours, theirs = (one.step(*batches, rates(everyone)) for one in (plain, compiled))  # type: ignore[arg-type]
         assert torch.allclose(ours, theirs, atol=1e-5)
 
 
@@ -146,7 +150,7 @@ def test_bfloat16_is_close_and_keeps_float32_weights(mixer):
     config = shape(mixer)
     everyone = members(config, seeds=(0,))
     together = Members(lambda: LanguageModel(config), everyone, 0.1)
-    losses = together.step(*stacked(everyone, 0), 1.0, bfloat16=True)  # type: ignore[arg-type]
+    losses = together.step(*stacked(everyone, 0), rates(everyone), bfloat16=True)  # type: ignore[arg-type]
     assert together.flat.dtype == torch.float32
     assert torch.allclose(losses, torch.full((2,), 64.0).log(), atol=0.02)  # the head starts at zero
 

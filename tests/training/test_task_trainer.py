@@ -14,6 +14,7 @@ import pytest
 import torch
 from recallscope.architectures.config import ModelConfig
 from recallscope.tasks import MQAR, InContextLanguage, InContextRegression, MadCompression, MadRecall, SetDisjointness
+from recallscope.tasks.mad.benchmark import MadRecipe
 from recallscope.tasks.task import Examples
 from recallscope.training.members import Member
 from recallscope.training.mix import Batches, Mix, single
@@ -211,6 +212,17 @@ def test_schedules_by_hand():
     assert epochs.factor(5) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
     assert epochs.factor(19) == pytest.approx(0.5 * (1 + math.cos(3 * math.pi / 4)))
     assert Recipe(steps=5, batch=1, schedule="constant").factor(4) == 1
+    assert cosine.rate(0.02, 6) == pytest.approx(0.01)
+    assert replace(cosine, last_rate=0.01).rate(0.02, 6) == pytest.approx(0.015)
+    assert replace(cosine, last_rate=0.01).rate(0.02, 2) == 0.02
+
+
+def test_the_rates_of_mad():
+    """By epoch, from the peak to 1e-6; the benchmark's own formula."""
+    mad = MadRecipe()
+    recipe = Recipe(steps=2000, batch=10, examples=100, schedule="cosine by epoch", last_rate=1e-6)
+    for epoch in (0, 1, 77, 199):
+        assert recipe.rate(5e-4, 10 * epoch + 3) == pytest.approx(mad.rate(5e-4, epoch), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +236,7 @@ def test_schedules_by_hand():
         ({"steps": 5, "warmup": 5}, "warmup"),
         ({"evaluate_every": 0}, "evaluate_every"),
         ({"test": 0}, "test"),
+        ({"last_rate": -1e-6}, "last_rate: at least 0"),
     ],
 )
 def test_bad_recipes(settings, match):

@@ -66,5 +66,5 @@ def _mean(values: Any) -> float:
     return sum(values) / len(values)
 
 
-def _known(value: float, otherwise: float) -> float:
-    return value if math.isfinite(value) else otherwise
+def _known(value: float | None, otherwise: float) -> float:
+    return value if value is not None and math.isfinite(value) else otherwise

@@ -44,7 +44,8 @@ class Crew:
         for step in range(start, end):
             inputs, positions, answers = self._batch(step)
             torch.manual_seed(step)  # for mixers that draw while they train
-            losses = self.members.step(inputs, positions, answers, self.recipe.factor(step), self.recipe.bfloat16)
+            rates = [self.recipe.rate(member.rate, step) for member in self.members.members]
+            losses = self.members.step(inputs, positions, answers, rates, self.recipe.bfloat16)
             total += losses
             tick(len(losses))
         scores = self._evaluate(final=False)

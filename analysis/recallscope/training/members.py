@@ -104,14 +104,16 @@ class Members:
     def _plain_losses(self, stacked: dict[str, Tensor], inputs: Tensor, positions: Tensor, answers: Tensor) -> Tensor:
         return answer_losses(self._logits(stacked, inputs, positions), answers)
 
-    def step(self, inputs: Tensor, positions: Tensor, answers: Tensor, factor: float, bfloat16: bool = False) -> Tensor:
-        """One step at `factor` times the peak rates; returns the losses `[M]` before it, in nats per answer."""
+    def step(
+        self, inputs: Tensor, positions: Tensor, answers: Tensor, rates: Sequence[float], bfloat16: bool = False
+    ) -> Tensor:
+        """One step at the members' learning rates now; returns the losses `[M]` before it, in nats per answer."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             losses = self._losses(self._weights, inputs, positions, answers)
         grads = torch.autograd.grad(losses.sum(), list(self._weights.values()), materialize_grads=True)
         torch.cat([grad.reshape(len(self), -1) for grad in grads], 1, out=self._grads)
-        for group, member in zip(self.optimizer.param_groups, self.members, strict=True):
-            group["lr"] = member.rate * factor
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
         self.optimizer.step()
         return losses.detach()
 

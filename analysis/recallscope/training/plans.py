@@ -8,6 +8,7 @@ import numpy as np
 
 from recallscope.tasks.mqar import MQAR
 from recallscope.tasks.set_disjointness import TEST_SIZES, TRAIN_SIZES, SetDisjointness
+from recallscope.training.mad import mad
 from recallscope.training.mix import Mix, single
 from recallscope.training.recall_shapes import Subject, recall_subject
 from recallscope.training.recipe import Recipe
@@ -139,6 +140,7 @@ PLANS: dict[str, Callable[[], tuple[Sweep, ...]]] = {
     "zoology-figure2": zoology_figure2,
     "zoology-figure2-deep": lambda: zoology_figure2(layers=4),
     "jrt-figure2": jrt_figure2,
+    "mad": mad,
 }
 
 

@@ -27,6 +27,8 @@ class Recipe:
         within an epoch of the training set; `constant`.
     warmup : int
         Steps of linear warm-up.
+    last_rate : float
+        Where the cosine ends.
     weight_decay : float
         AdamW's.
     evaluate_every : int
@@ -46,6 +48,7 @@ class Recipe:
     examples: int | None = None
     schedule: str = "cosine"
     warmup: int = 0
+    last_rate: float = 0.0
     weight_decay: float = 0.1
     evaluate_every: int = 100
     validation: int = 256
@@ -64,6 +67,8 @@ class Recipe:
             raise ValueError(f"examples: at least one batch of {self.batch}, got {self.examples}")
         if self.schedule == "cosine by epoch" and self.examples is None:
             raise ValueError("schedule: 'cosine by epoch' needs a training set of a size; set examples")
+        if self.last_rate < 0:
+            raise ValueError(f"last_rate: at least 0, got {self.last_rate}")
         if self.warmup < 0 or self.warmup >= self.steps:
             raise ValueError(f"warmup: from 0 to below the {self.steps} steps, got {self.warmup}")
 
@@ -72,8 +77,12 @@ class Recipe:
         """Whole batches in the training set; all steps, if examples are new in every step."""
         return self.steps if self.examples is None else self.examples // self.batch
 
+    def rate(self, peak: float, step: int) -> float:
+        """The learning rate of a step whose schedule has this peak; steps count from 0."""
+        return self.last_rate + (peak - self.last_rate) * self.factor(step)
+
     def factor(self, step: int) -> float:
-        """What the learning rate of a step is multiplied with; steps count from 0."""
+        """How far up from `last_rate` to its peak the rate of a step is."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         if self.schedule == "constant":

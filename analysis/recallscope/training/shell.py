@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,9 @@ def train_lm(
 
 
 Out = Annotated[Path, typer.Option(help="Folder for rows and curves; an interrupted run goes on where it was.")]
+Load = Annotated[
+    list[Path] | None, typer.Option(help="Python file that adds mixers of your own to MIXERS; repeatable.")
+]
 
 
 @train_app.command("task")
@@ -51,6 +55,7 @@ def train_task(
         list[str], typer.Argument(help="Mixers, with options: attention based:key_width=8 gla:width=128,heads=2.")
     ],
     out: Out,
+    load: Load = None,
     task: Annotated[str, typer.Option(help="Recall task, such as mqar; a wrong name lists all.")] = "mqar",
     scale: Annotated[str, typer.Option(help="smoke (seconds), small (minutes) or paper (a GPU).")] = "small",
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the task, repeatable.")] = None,
@@ -69,8 +74,9 @@ def train_task(
 ) -> None:
     """Train mixers on a recall task: every rate and seed at once, the best rate with its spread."""
     from recallscope.tasks.names import settings_of
-    from recallscope.training.task_command import task_sweep
+    from recallscope.training.task_command import load_mixers, task_sweep
 
+    load_mixers(load or [])
     sweep = task_sweep(
         mixers, task, scale, settings_of(settings or []), width, _numbers("rates", rates), seeds,
         steps=steps, batch=batch, examples=examples, bfloat16=bfloat16 or None, compile=compile or None,
@@ -85,22 +91,38 @@ def sweep_command(
     ],
     out: Out,
     only: Annotated[str | None, typer.Option(help="Only subjects whose names contain this.")] = None,
+    also: Annotated[list[str] | None, typer.Option(help="A further subject, as for train task; repeatable.")] = None,
+    load: Load = None,
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Run a named sweep: those of published figures, and the one whose results are in this repository."""
-    from recallscope.training.task_command import planned
+    from recallscope.training.mad import format_scores, mad_scores
+    from recallscope.training.task_command import load_mixers, planned
 
-    _swept(context, planned(plan, only), out, device, as_json)
+    load_mixers(load or [])
+    sweeps = planned(plan, only, also or ())
+    _swept(
+        context, sweeps, out, device, as_json, lambda table: format_scores(mad_scores(table)) if plan == "mad" else ""
+    )
 
 
-def _swept(context: typer.Context, sweeps: list[Any], out: Path, device: str, as_json: bool) -> None:
+def _swept(
+    context: typer.Context,
+    sweeps: list[Any],
+    out: Path,
+    device: str,
+    as_json: bool,
+    summary: Callable[[Any], str] = lambda table: "",
+) -> None:
     from recallscope.training.task_command import format_sweep, run_sweeps
 
     command = " ".join(["recallscope", *context.obj])
     table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), command)
-    typer.echo(format_sweep(table))
-    typer.echo(f"\nrows: {out.resolve()}")
+    for text in (format_sweep(table), summary(table)):
+        if text:
+            typer.echo(text + "\n")
+    typer.echo(f"rows: {out.resolve()}")
     if as_json:
         typer.echo(json.dumps(table.to_pylist()))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from recallscope.evidence import evidence, read_evidence, write_evidence
+from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.progress import progress_bar
 from recallscope.training.best import best_of
 from recallscope.training.members import Member
@@ -19,7 +19,7 @@ from recallscope.training.mix import Mix, named
 from recallscope.training.readouts import parameters_count
 from recallscope.training.recall_shapes import Subject, cannot_bind
 from recallscope.training.recipe import Recipe
-from recallscope.training.sweep_rows import member_rows, sweep_setting
+from recallscope.training.sweep_rows import finite, member_rows, sweep_setting
 from recallscope.training.task_trainer import Outcome, train_members
 
 
@@ -75,7 +75,7 @@ def run_sweep(
     Each subject has a file of rows and one of learning curves in `folder`; a subject that has its file is not trained
     again, and one that was interrupted goes on from its checkpoint. All rows together are in `rows.jsonl`.
     """
-    folder = Path(folder)
+    folder, _ = Path(folder), origin()  # the code that runs, whatever becomes of its checkout meanwhile
     for subject in sweep.subjects:
         if reason := cannot_bind(subject.config):
             log(f"{subject.name}: {reason}, so it will fail at recall")
@@ -123,7 +123,10 @@ def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callabl
             member = outcome.member
             log(f"  {subject.name}: rate {member.rate:g}, seed {member.seed} diverged by step {outcome.steps}; stopped")
     setting = sweep_setting(sweep, subject, device, command) | {"seconds": round(time.perf_counter() - started, 1)}
-    curves = [{"subject": subject.name, **o.to_dict()["member"], "curve": o.curve} for o in outcomes]
+    curves = [
+        {"subject": subject.name, **asdict(o.member), "curve": [[step, *map(finite, ends)] for step, *ends in o.curve]}
+        for o in outcomes
+    ]
     _write("".join(json.dumps(curve) + "\n" for curve in curves), file.with_suffix(".curves.json"))
     write_evidence(evidence(row for o in outcomes for row in member_rows(sweep, subject, o, setting)), file)
     place.rmdir()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def member_rows(sweep: Sweep, subject: Subject, outcome: Outcome, setting: dict[str, Any]) -> list[dict[str, Any]]:
     own = {
         "rate": outcome.member.rate, "seed": outcome.member.seed, "steps_taken": outcome.steps,
-        "stopped": outcome.stopped or None, "validation": outcome.curve[-1][2],
+        "stopped": outcome.stopped or None, "validation": finite(outcome.curve[-1][2]),
     }  # fmt: skip
     rows = []
     for task, scores in zip(sweep.mix.test, outcome.tests, strict=True):
@@ -30,7 +30,13 @@ def member_rows(sweep: Sweep, subject: Subject, outcome: Outcome, setting: dict[
         columns = setting | own | task_columns(task) | {"state_elements": state}
         found = {name: scores[name] for name in ("accuracy", "total variation") if name in scores}
         for metric, value in (found or {"mean squared error": scores["loss"]}).items():
-            result = {"subject": subject.name, "metric": metric, "value": value, "unit": "1", "kind": "measured"}
+            result = {
+                "subject": subject.name,
+                "metric": metric,
+                "value": finite(value),
+                "unit": "1",
+                "kind": "measured",
+            }
             rows.append(result | {"n": int(scores["answers"])} | columns)
     return rows
 
@@ -42,7 +48,7 @@ def task_columns(task: Task) -> dict[str, Any]:
         "task": type(task).__name__,
         **settings,
         "chance": task.chance(),
-        "demand_bits": _finite(task.demand_bits()),
+        "demand_bits": finite(task.demand_bits()),
     }
 
 
@@ -63,6 +69,6 @@ def sweep_setting(sweep: Sweep, subject: Subject, device: str, command: str) -> 
     }  # fmt: skip
 
 
-def _finite(bits: float) -> float | None:
-    """A demand without end (real numbers, exactly) has no place in a table."""
-    return bits if math.isfinite(bits) else None
+def finite(value: float) -> float | None:
+    """Null for what is no number, as scores of a diverged member, or has no end, as the demand of real numbers."""
+    return value if math.isfinite(value) else None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 
+from recallscope.architectures.mixers import MIXERS
 from recallscope.tasks import TASKS
 from recallscope.tasks.names import task_by_name
 from recallscope.training.best import best_of
 from recallscope.training.mix import single
 from recallscope.training.plans import PLANS
-from recallscope.training.recall_shapes import recall_subject
+from recallscope.training.recall_shapes import Subject, recall_subject
 from recallscope.training.scales import RECIPES, SCALES, SETTINGS
 from recallscope.training.sweep import Sweep, run_sweep
 
@@ -62,11 +65,12 @@ def _as_text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def planned(plan: str, only: str | None = None) -> list[Sweep]:
-    """The sweeps of a plan, if wanted only with the subjects whose names contain a text."""
+def planned(plan: str, only: str | None = None, also: Sequence[str] = ()) -> list[Sweep]:
+    """The sweeps of a plan, with further subjects (`recall_subject`), and only those whose names contain `only`."""
     if plan not in PLANS:
         raise ValueError(f"plan: one of {', '.join(PLANS)}, got {plan!r}")
-    sweeps = list(PLANS[plan]())
+    more = tuple(recall_subject(name) for name in also)
+    sweeps = [replace(sweep, subjects=_without_twins(sweep.subjects + more)) for sweep in PLANS[plan]()]
     if only is None:
         return sweeps
     kept = [replace(s, subjects=tuple(x for x in s.subjects if only in x.name)) for s in sweeps if _has(s, only)]
@@ -76,8 +80,23 @@ def planned(plan: str, only: str | None = None) -> list[Sweep]:
     return kept
 
 
+def _without_twins(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    return tuple({subject.name: subject for subject in subjects}.values())
+
+
 def _has(sweep: Sweep, only: str) -> bool:
     return any(only in subject.name for subject in sweep.subjects)
+
+
+def load_mixers(files: Sequence[str | Path]) -> None:
+    """Run Python files that add mixers of one's own to `MIXERS`, whose names then work like the others."""
+    for file in files:
+        before = set(MIXERS)
+        if not Path(file).is_file():
+            raise ValueError(f"load: a Python file, got {str(file)!r}")
+        runpy.run_path(str(file))
+        if set(MIXERS) == before:
+            raise ValueError(f"load: a file that adds a mixer (MIXERS['name'] = Class), {file} added none")
 
 
 def run_sweeps(sweeps: Sequence[Sweep], out: str | Path, device: str, log: Log, command: str) -> pa.Table:
@@ -88,7 +107,14 @@ def run_sweeps(sweeps: Sequence[Sweep], out: str | Path, device: str, log: Log, 
 
 
 def format_sweep(table: pa.Table) -> str:
-    """Best rate of each subject with its spread over seeds, and how much the rate matters, as text."""
+    """Best rate of each subject with its spread over seeds, and how much the rate matters, as text; sweep by sweep."""
+    sweeps = pa.compute.unique(table["sweep"]).to_pylist() if "sweep" in table.column_names else [None]
+    if len(sweeps) == 1:
+        return _format_one(table)
+    return "\n\n".join(f"{name}\n{_format_one(table.filter(pa.compute.field('sweep') == name))}" for name in sweeps)
+
+
+def _format_one(table: pa.Table) -> str:
     metrics = list(dict.fromkeys(table["metric"].to_pylist()))
     lines = []
     for metric in metrics:

@@ -91,10 +91,10 @@ def _draw_mean(
     )
 
 
-def _known(accuracy: float) -> float:
-    return 0.0 if accuracy != accuracy else accuracy  # a diverged member knows nothing, as in `best_of`
+def _known(accuracy: float | None) -> float:
+    return 0.0 if accuracy is None else accuracy  # a diverged member knows nothing, as in `best_of`
 
 
-def _last(curve: Sequence[Sequence[float]], step: int) -> float:
+def _last(curve: Sequence[Sequence[Any]], step: int) -> float:
     """Accuracy at a step, or at the last evaluation before it."""
     return _known([accuracy for at, _, accuracy in curve if at <= step][-1])
