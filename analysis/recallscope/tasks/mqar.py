@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import fsum, log2
 
 import torch
@@ -78,6 +79,7 @@ class MQAR(Task):
         return falling_bits(self.vocabulary // 2, self.pairs)
 
 
+@cache
 def slot_weights(slots: int, power: float) -> Tensor:
     """`[slots]` probability of each slot for the first draw: proportional to (g + 1)^(power - 1), float64."""
     weights = torch.arange(1, slots + 1, dtype=torch.float64) ** (power - 1)
