@@ -14,7 +14,7 @@ from recallscope.evidence import evidence, read_evidence, write_evidence
 from recallscope.tasks import InContextLanguage
 from recallscope.tasks.distribution_metrics import score_distributions
 from recallscope.tasks.in_context_ngrams import ngram_probabilities
-from recallscope.training.sweep_rows import task_columns
+from recallscope.training.sweeps.rows import task_columns
 
 FILE = Path(__file__).parent / "evidence" / "in_context_language.jsonl"
 

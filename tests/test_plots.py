@@ -11,7 +11,7 @@ import recallscope as rs
 from recallscope import frontier
 from recallscope.architectures import plots as costs
 from recallscope.slicing.report import plots as slices
-from recallscope.training import plots as sweeps
+from recallscope.training.sweeps import plots as sweeps
 
 
 def public(module) -> dict:

@@ -56,8 +56,8 @@ def test_the_readmes_cost_examples_run(section):
 
 
 def test_the_readmes_mixer_can_be_swept(own):
-    from recallscope.training.task_command import task_sweep
-    from recallscope.training.task_trainer import train_members
+    from recallscope.training.members.trainer import train_members
+    from recallscope.training.sweeps.command import task_sweep
 
     sweep = task_sweep([own], "mqar", "smoke", steps=16)
     outcomes = train_members(sweep.subjects[0].config, sweep.mix, sweep.recipe, sweep.members)

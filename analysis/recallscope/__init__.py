@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from recallscope.slicing.tagging.tags import tag as tag
     from recallscope.tasks import MQAR as MQAR
     from recallscope.tasks import TASKS as TASKS
-    from recallscope.training.best import best_of as best_of
-    from recallscope.training.recall_shapes import recall_subject as recall_subject
-    from recallscope.training.sweep import Sweep as Sweep
-    from recallscope.training.sweep import run_sweep as run_sweep
-    from recallscope.training.task_command import task_sweep as task_sweep
+    from recallscope.training.sweeps.best import best_of as best_of
+    from recallscope.training.sweeps.command import task_sweep as task_sweep
+    from recallscope.training.sweeps.run import run_sweep as run_sweep
+    from recallscope.training.sweeps.subjects import recall_subject as recall_subject
+    from recallscope.training.sweeps.sweep import Sweep as Sweep
 
 _MODULES = ("bounds", "plots")
 _WHERE = {
@@ -60,11 +60,11 @@ _WHERE = {
     "Windowing": "recallscope.slicing.scoring.windows",
     "TASKS": "recallscope.tasks",
     "MQAR": "recallscope.tasks",
-    "Sweep": "recallscope.training.sweep",
-    "best_of": "recallscope.training.best",
-    "run_sweep": "recallscope.training.sweep",
-    "recall_subject": "recallscope.training.recall_shapes",
-    "task_sweep": "recallscope.training.task_command",
+    "Sweep": "recallscope.training.sweeps.sweep",
+    "best_of": "recallscope.training.sweeps.best",
+    "run_sweep": "recallscope.training.sweeps.run",
+    "recall_subject": "recallscope.training.sweeps.subjects",
+    "task_sweep": "recallscope.training.sweeps.command",
     "zero_shot": "recallscope.prompting.zero_shot",
 }
 

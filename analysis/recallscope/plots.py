@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from recallscope.slicing.report.plots import loss_gap_by_position as loss_gap_by_position
     from recallscope.slicing.report.plots import share_by_threshold as share_by_threshold
     from recallscope.slicing.report.plots import waterfall as waterfall
-    from recallscope.training.plots import accuracy_against_pairs as accuracy_against_pairs
-    from recallscope.training.plots import accuracy_against_rate as accuracy_against_rate
-    from recallscope.training.plots import accuracy_against_width as accuracy_against_width
-    from recallscope.training.plots import read_curves as read_curves
-    from recallscope.training.plots import seed_spread as seed_spread
-    from recallscope.training.plots import training_curves as training_curves
+    from recallscope.training.sweeps.plots import accuracy_against_pairs as accuracy_against_pairs
+    from recallscope.training.sweeps.plots import accuracy_against_rate as accuracy_against_rate
+    from recallscope.training.sweeps.plots import accuracy_against_width as accuracy_against_width
+    from recallscope.training.sweeps.plots import read_curves as read_curves
+    from recallscope.training.sweeps.plots import seed_spread as seed_spread
+    from recallscope.training.sweeps.plots import training_curves as training_curves
 
 _WHERE = {
     "cost_against_length": "recallscope.architectures.plots",
@@ -28,12 +28,12 @@ _WHERE = {
     "loss_gap_by_position": "recallscope.slicing.report.plots",
     "share_by_threshold": "recallscope.slicing.report.plots",
     "waterfall": "recallscope.slicing.report.plots",
-    "accuracy_against_pairs": "recallscope.training.plots",
-    "accuracy_against_rate": "recallscope.training.plots",
-    "accuracy_against_width": "recallscope.training.plots",
-    "read_curves": "recallscope.training.plots",
-    "seed_spread": "recallscope.training.plots",
-    "training_curves": "recallscope.training.plots",
+    "accuracy_against_pairs": "recallscope.training.sweeps.plots",
+    "accuracy_against_rate": "recallscope.training.sweeps.plots",
+    "accuracy_against_width": "recallscope.training.sweeps.plots",
+    "read_curves": "recallscope.training.sweeps.plots",
+    "seed_spread": "recallscope.training.sweeps.plots",
+    "training_curves": "recallscope.training.sweeps.plots",
 }
 
 

@@ -17,10 +17,10 @@ from statistics import median
 import torch
 from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.model import LanguageModel
-from recallscope.training.members import Member
-from recallscope.training.mix import Batches
-from recallscope.training.task_command import task_sweep
-from recallscope.training.task_trainer import train_members
+from recallscope.training.members.members import Member
+from recallscope.training.members.mix import Batches
+from recallscope.training.members.trainer import train_members
+from recallscope.training.sweeps.command import task_sweep
 from torch.nn import functional as F
 
 

@@ -19,12 +19,12 @@ from statistics import median
 import torch
 from recallscope.allocator import keep_freed_memory
 from recallscope.tasks import MQAR
-from recallscope.training.members import Member, Members
-from recallscope.training.mix import Batches, single
-from recallscope.training.readouts import build_model
-from recallscope.training.recall_shapes import recall_subject
-from recallscope.training.recipe import Recipe
-from recallscope.training.task_trainer import train_members
+from recallscope.training.members.members import Member, Members
+from recallscope.training.members.mix import Batches, single
+from recallscope.training.members.readouts import build_model
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.members.trainer import train_members
+from recallscope.training.sweeps.subjects import recall_subject
 
 TASK = MQAR(vocabulary=8192, length=64, pairs=4, random_filler=False)
 

@@ -6,7 +6,7 @@ import pytest
 from recallscope.architectures.mixers import MIXERS
 from recallscope.cli import main
 from recallscope.evidence import evidence, read_evidence
-from recallscope.training.task_command import format_sweep, planned
+from recallscope.training.sweeps.command import format_sweep, planned
 
 SMALL = ["--scale", "smoke", "--steps", "8", "--seeds", "2", "--rates", "0.01,0.03"]
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from recallscope import look
 from recallscope.bounds import accuracy_limit
-from recallscope.training.plots.drawing import accuracy_figure, accuracy_title, draw_chance, draw_points
-from recallscope.training.plots.points import Row, Test, accuracy_rows, best_points, tests_of
+from recallscope.training.sweeps.plots.drawing import accuracy_figure, accuracy_title, draw_chance, draw_points
+from recallscope.training.sweeps.plots.points import Row, Test, accuracy_rows, best_points, tests_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

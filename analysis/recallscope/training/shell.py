@@ -33,7 +33,7 @@ def train_lm(
     compile: Annotated[bool, typer.Option(help="Compile the model (needs a C++ compiler on CPU).")] = True,
 ) -> None:
     """Train a small language model on real text and write it as a folder that `slice` accepts."""
-    from recallscope.training.command import train_language_model
+    from recallscope.training.language.command import train_language_model
 
     card = train_language_model(
         model, out, text=text, tokenizer=tokenizer, tokens=tokens, batch=batch, learning_rate=learning_rate, seed=seed,
@@ -74,7 +74,7 @@ def train_task(
 ) -> None:
     """Train mixers on a recall task: every rate and seed at once, the best rate with its spread."""
     from recallscope.tasks.names import settings_of
-    from recallscope.training.task_command import load_mixers, task_sweep
+    from recallscope.training.sweeps.command import load_mixers, task_sweep
 
     load_mixers(load or [])
     sweep = task_sweep(
@@ -97,8 +97,8 @@ def sweep_command(
     as_json: Json = False,
 ) -> None:
     """Run a named sweep: those of published figures, and the one whose results are in this repository."""
-    from recallscope.training.mad import format_scores, mad_scores
-    from recallscope.training.task_command import load_mixers, planned
+    from recallscope.training.sweeps.command import load_mixers, planned
+    from recallscope.training.sweeps.mad import format_scores, mad_scores
 
     load_mixers(load or [])
     sweeps = planned(plan, only, also or ())
@@ -115,7 +115,7 @@ def _swept(
     as_json: bool,
     summary: Callable[[Any], str] = lambda table: "",
 ) -> None:
-    from recallscope.training.task_command import format_sweep, run_sweeps
+    from recallscope.training.sweeps.command import format_sweep, run_sweeps
 
     command = " ".join(["recallscope", *context.obj])
     table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), command)

@@ -19,10 +19,10 @@ from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import TRAINING_PACKAGES, bundled_tokenizer, documents
 from recallscope.text import Tokenizer, load_tokenizer, read_documents
-from recallscope.training.copying import copy_losses
-from recallscope.training.language_model import TrainingConfig, losses, train
-from recallscope.training.shapes import SHAPES
-from recallscope.training.token_cache import cached_tokens
+from recallscope.training.language.copying import copy_losses
+from recallscope.training.language.loop import TrainingConfig, losses, train
+from recallscope.training.language.shapes import SHAPES
+from recallscope.training.language.token_cache import cached_tokens
 
 COPY_LENGTHS = (32, 128, 480)  # the longest fits two copies into a context of 1,024
 

@@ -6,56 +6,22 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.config import ModelConfig
-from recallscope.training.crew import Crew
-from recallscope.training.members import Member
-from recallscope.training.mix import Mix, named
-from recallscope.training.readouts import build_model
-from recallscope.training.recipe import Recipe
+from recallscope.training.members.crew import Crew
+from recallscope.training.members.members import Member
+from recallscope.training.members.mix import Mix, named
+from recallscope.training.members.outcome import Outcome
+from recallscope.training.members.readouts import build_model
+from recallscope.training.members.recipe import Recipe
 
 _SHARED = 2**19  # hidden elements of the batches of members in one pass on a CPU: with more, the caches miss more often
-
-
-@dataclass
-class Outcome:
-    """What became of one member.
-
-    Attributes
-    ----------
-    member : Member
-        Its rate and seed.
-    curve : list of (step, training loss, validation accuracy)
-        At each evaluation; for tasks on vectors the error instead of the accuracy.
-    stopped : str
-        Why before the last step: `reached` (`stop_at`), `diverged` (its loss was no number), or "".
-    tests : list of dict
-        For each test task its scores (`accuracy`, `loss`, ...) and `answers`, on the test examples.
-    """
-
-    member: Member
-    curve: list[tuple[int, float, float]] = field(default_factory=list)
-    stopped: str = ""
-    tests: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def steps(self) -> int:
-        return self.curve[-1][0] if self.curve else 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Outcome:
-        curve = [(int(step), loss, accuracy) for step, loss, accuracy in saved["curve"]]
-        return cls(Member(**saved["member"]), curve, saved["stopped"], saved["tests"])
 
 
 def train_members(

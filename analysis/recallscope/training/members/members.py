@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from recallscope.training.scores import answer_losses
+from recallscope.training.members.scores import answer_losses
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.model import LanguageModel
 from recallscope.tasks import MQAR
-from recallscope.training.members import Member, Members
-from recallscope.training.scores import answer_losses
+from recallscope.training.members.members import Member, Members
+from recallscope.training.members.scores import answer_losses
 from torch.nn import functional as F
 
 TASK = MQAR(vocabulary=64, length=16, pairs=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from recallscope.training.recipe import Recipe
+from recallscope.training.members.recipe import Recipe
 
 SCALES = ("smoke", "small", "paper")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from recallscope import look
 from recallscope.evidence import evidence, read_evidence
-from recallscope.training import plots as _plots
+from recallscope.training.sweeps import plots as _plots
 from sweep_tables import CURVES, EVIDENCE, SCORES, TABLE, named, names, rows
 
 plots: Any = _plots  # the traces of a plotly figure have no static types

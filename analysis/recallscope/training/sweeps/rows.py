@@ -6,17 +6,15 @@ import json
 import math
 import platform
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recallscope.architectures.architecture import Architecture
 from recallscope.evidence import origin
 from recallscope.tasks.task import Task
-from recallscope.training.readouts import parameters_count
-from recallscope.training.recall_shapes import Subject, cannot_bind, options_of
-from recallscope.training.task_trainer import Outcome
-
-if TYPE_CHECKING:
-    from recallscope.training.sweep import Sweep
+from recallscope.training.members.outcome import Outcome
+from recallscope.training.members.readouts import parameters_count
+from recallscope.training.sweeps.subjects import Subject, cannot_bind, options_of
+from recallscope.training.sweeps.sweep import Sweep
 
 
 def member_rows(sweep: Sweep, subject: Subject, outcome: Outcome, setting: dict[str, Any]) -> list[dict[str, Any]]:

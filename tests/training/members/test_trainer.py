@@ -16,13 +16,14 @@ from recallscope.architectures.config import ModelConfig
 from recallscope.tasks import MQAR, InContextLanguage, InContextRegression, MadCompression, MadRecall, SetDisjointness
 from recallscope.tasks.mad.benchmark import MadRecipe
 from recallscope.tasks.task import Examples
-from recallscope.training.members import Member
-from recallscope.training.mix import Batches, Mix, single
-from recallscope.training.readouts import Encoding, build_model, parameters_count
-from recallscope.training.recall_shapes import recall_subject
-from recallscope.training.recipe import Recipe
-from recallscope.training.scores import score_sums
-from recallscope.training.task_trainer import Outcome, groups_of, train_members
+from recallscope.training.members.members import Member
+from recallscope.training.members.mix import Batches, Mix, single
+from recallscope.training.members.outcome import Outcome
+from recallscope.training.members.readouts import Encoding, build_model, parameters_count
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.members.scores import score_sums
+from recallscope.training.members.trainer import groups_of, train_members
+from recallscope.training.sweeps.subjects import recall_subject
 
 TASK = MQAR(vocabulary=32, length=16, pairs=2, random_filler=False)
 RECIPE = Recipe(steps=12, batch=8, evaluate_every=4, validation=16, test=32)
@@ -85,10 +86,11 @@ def test_an_interrupted_run_ends_with_the_same_numbers(tmp_path):
 
 SCRIPT = """
 from recallscope.tasks import MQAR
-from recallscope.training.mix import single
-from recallscope.training.recall_shapes import recall_subject
-from recallscope.training.recipe import Recipe
-from recallscope.training.sweep import Sweep, run_sweep
+from recallscope.training.members.mix import single
+from recallscope.training.sweeps.subjects import recall_subject
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.sweeps.run import run_sweep
+from recallscope.training.sweeps.sweep import Sweep
 import sys
 sweep = Sweep("kill", (recall_subject("gla", 16), recall_subject("attention", 16)), single(MQAR(32, 16, 2)),
               (1e-2, 3e-2), (0, 1), Recipe(steps=60, batch=8, evaluate_every=5, validation=16, test=32))

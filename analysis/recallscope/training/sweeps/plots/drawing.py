@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recallscope import look
-from recallscope.training.plots.points import Row
+from recallscope.training.sweeps.plots.points import Row
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -13,8 +13,8 @@ from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import load_model
 from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.model import LanguageModel
-from recallscope.training.copying import copy_losses
-from recallscope.training.language_model import TrainingConfig, losses, train
+from recallscope.training.language.copying import copy_losses
+from recallscope.training.language.loop import TrainingConfig, losses, train
 
 SHAPE = ModelConfig(20, 16, ({"mixer": "attention", "heads": 2},), 24, context=16)
 TRAINING = TrainingConfig(steps=30, batch=4, warmup=5, compile=False)
@@ -79,7 +79,7 @@ def test_another_configuration_is_refused(tmp_path):
 
 
 def test_windows_are_used_once_per_epoch(tmp_path, monkeypatch):
-    import recallscope.training.language_model as module
+    import recallscope.training.language.loop as module
 
     seen: list[int] = []
     array = np.arange(16 * 40 + 1, dtype=np.uint16)

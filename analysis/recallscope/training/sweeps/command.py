@@ -13,12 +13,13 @@ import pyarrow.compute
 from recallscope.architectures.mixers import MIXERS
 from recallscope.tasks import TASKS
 from recallscope.tasks.names import task_by_name
-from recallscope.training.best import best_of
-from recallscope.training.mix import single
-from recallscope.training.plans import PLANS
-from recallscope.training.recall_shapes import Subject, recall_subject
-from recallscope.training.scales import RECIPES, SCALES, SETTINGS
-from recallscope.training.sweep import Sweep, run_sweep
+from recallscope.training.members.mix import single
+from recallscope.training.sweeps.best import best_of
+from recallscope.training.sweeps.plans import PLANS
+from recallscope.training.sweeps.run import run_sweep
+from recallscope.training.sweeps.scales import RECIPES, SCALES, SETTINGS
+from recallscope.training.sweeps.subjects import Subject, recall_subject
+from recallscope.training.sweeps.sweep import Sweep
 
 Log = Callable[[str], None]
 

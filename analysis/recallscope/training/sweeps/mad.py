@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from recallscope.evidence import evidence
 from recallscope.tasks.mad.benchmark import SWEEP, TASKS, MadRecipe, Setting, mad_score, settings, task_score
-from recallscope.training.mix import Mix
-from recallscope.training.recall_shapes import Subject, recall_subject
-from recallscope.training.recipe import Recipe
-from recallscope.training.sweep import Sweep
+from recallscope.training.members.mix import Mix
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.sweeps.subjects import Subject, recall_subject
+from recallscope.training.sweeps.sweep import Sweep
 
 SUBJECTS = (
     "attention:first=None,heads=8",

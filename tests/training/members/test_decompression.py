@@ -9,7 +9,7 @@ import torch
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
 from recallscope.tasks.mad.compression import MadCompression
-from recallscope.training.decompression import Decompression, sinusoids
+from recallscope.training.members.decompression import Decompression, sinusoids
 from torch.func import functional_call, stack_module_state, vmap
 
 LAYERS = ({"mixer": "attention", "heads": 2}, {"mixer": "gla", "heads": 2})

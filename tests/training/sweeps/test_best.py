@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from recallscope.evidence import evidence
-from recallscope.training.best import best_of
-from recallscope.training.task_command import format_sweep
+from recallscope.training.sweeps.best import best_of
+from recallscope.training.sweeps.command import format_sweep
 
 
 def row(subject: str, rate: float, seed: int, pairs: int, value: float, validation: float) -> dict:
@@ -56,5 +56,5 @@ def test_published_rows_and_seeds_that_are_missing():
 
 
 def test_the_best_needs_no_torch():
-    code = "import sys, recallscope.training.best; sys.exit('torch' in sys.modules)"
+    code = "import sys, recallscope.training.sweeps.best; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

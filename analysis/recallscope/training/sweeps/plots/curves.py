@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from recallscope import look
-from recallscope.training.plots.drawing import accuracy_figure, accuracy_title, draw_chance
-from recallscope.training.plots.points import Row, accuracy_rows, best_points, measured_rows, rows_of, tests_of
+from recallscope.training.sweeps.plots.drawing import accuracy_figure, accuracy_title, draw_chance
+from recallscope.training.sweeps.plots.points import Row, accuracy_rows, best_points, measured_rows, rows_of, tests_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -8,14 +8,15 @@ from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.names import parsed_options
 from recallscope.evidence import read_evidence
 from recallscope.tasks import MQAR, TASKS
-from recallscope.training.mix import Mix, single
-from recallscope.training.plans import BASED_RATES, PLANS, ZOOLOGY_RATES
-from recallscope.training.recall_shapes import cannot_bind, recall_subject
-from recallscope.training.recipe import Recipe
-from recallscope.training.scales import SCALES, SETTINGS
-from recallscope.training.sweep import Sweep, run_sweep
-from recallscope.training.sweep_rows import task_columns
-from recallscope.training.task_command import planned, task_sweep
+from recallscope.training.members.mix import Mix, single
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.sweeps.command import planned, task_sweep
+from recallscope.training.sweeps.plans import BASED_RATES, PLANS, ZOOLOGY_RATES
+from recallscope.training.sweeps.rows import task_columns
+from recallscope.training.sweeps.run import run_sweep
+from recallscope.training.sweeps.scales import SCALES, SETTINGS
+from recallscope.training.sweeps.subjects import cannot_bind, recall_subject
+from recallscope.training.sweeps.sweep import Sweep
 
 TASK = MQAR(vocabulary=32, length=16, pairs=2)
 RECIPE = Recipe(steps=6, batch=4, evaluate_every=3, validation=8, test=16)

@@ -11,8 +11,8 @@ from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel, Stack
 from recallscope.tasks.mad.compression import MadCompression
 from recallscope.tasks.regression import InContextRegression
-from recallscope.training.decompression import Decompression
-from recallscope.training.mix import Mix
+from recallscope.training.members.decompression import Decompression
+from recallscope.training.members.mix import Mix
 
 
 class VectorModel(nn.Module):

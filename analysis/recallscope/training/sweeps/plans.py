@@ -8,11 +8,11 @@ import numpy as np
 
 from recallscope.tasks.mqar import MQAR
 from recallscope.tasks.set_disjointness import TEST_SIZES, TRAIN_SIZES, SetDisjointness
-from recallscope.training.mad import mad
-from recallscope.training.mix import Mix, single
-from recallscope.training.recall_shapes import Subject, recall_subject
-from recallscope.training.recipe import Recipe
-from recallscope.training.sweep import Sweep
+from recallscope.training.members.mix import Mix, single
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.sweeps.mad import mad
+from recallscope.training.sweeps.subjects import Subject, recall_subject
+from recallscope.training.sweeps.sweep import Sweep
 
 BASED_RATES = tuple(float(f"{rate:.4g}") for rate in np.logspace(-3, -1.5, 4))
 ZOOLOGY_RATES = tuple(float(f"{rate:.4g}") for rate in np.logspace(-4, -2, 4))

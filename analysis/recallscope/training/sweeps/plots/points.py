@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from recallscope.evidence import evidence
-from recallscope.training.best import best_of
+from recallscope.training.sweeps.best import best_of
 
 Test = Mapping[str, Any]
 Row = dict[str, Any]

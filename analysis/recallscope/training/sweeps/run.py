@@ -6,61 +6,20 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.progress import progress_bar
-from recallscope.training.best import best_of
-from recallscope.training.members import Member
-from recallscope.training.mix import Mix, named
-from recallscope.training.readouts import parameters_count
-from recallscope.training.recall_shapes import Subject, cannot_bind
-from recallscope.training.recipe import Recipe
-from recallscope.training.sweep_rows import finite, member_rows, sweep_setting
-from recallscope.training.task_trainer import Outcome, train_members
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a sweep trains: subjects, a mix of tasks, rates and seeds, and the recipe of all.
-
-    Attributes
-    ----------
-    name : str
-        How tables call it.
-    subjects : tuple of Subject
-        The models.
-    mix : Mix
-        Tasks to train and test on.
-    rates, seeds : tuple
-        Peak learning rates, and seeds of weights and data; every pair is trained.
-    recipe : Recipe
-        Steps, batch, schedule, evaluation.
-    about : str
-        Source of the setting and how it differs from it.
-    """
-
-    name: str
-    subjects: tuple[Subject, ...]
-    mix: Mix
-    rates: tuple[float, ...]
-    seeds: tuple[int, ...]
-    recipe: Recipe
-    about: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("subjects", "rates", "seeds"):
-            if not getattr(self, name):
-                raise ValueError(f"{name}: at least one, got none")
-        if min(self.rates) <= 0:
-            raise ValueError(f"rates: above 0, got {list(self.rates)}")
-
-    @property
-    def members(self) -> list[Member]:
-        return [Member(rate, seed) for seed in self.seeds for rate in self.rates]
+from recallscope.training.members.mix import named
+from recallscope.training.members.readouts import parameters_count
+from recallscope.training.members.trainer import Outcome, train_members
+from recallscope.training.sweeps.best import best_of
+from recallscope.training.sweeps.rows import finite, member_rows, sweep_setting
+from recallscope.training.sweeps.subjects import Subject, cannot_bind
+from recallscope.training.sweeps.sweep import Sweep
 
 
 def run_sweep(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from recallscope.evidence import COLUMNS
-from recallscope.training.plots.drawing import (
+from recallscope.training.sweeps.plots.drawing import (
     accuracy_figure,
     accuracy_title,
     draw_chance,
@@ -16,7 +16,14 @@ from recallscope.training.plots.drawing import (
     draw_points,
     mean_chance,
 )
-from recallscope.training.plots.points import Test, accuracy_rows, best_points, points_at_each_rate, rows_of, tests_of
+from recallscope.training.sweeps.plots.points import (
+    Test,
+    accuracy_rows,
+    best_points,
+    points_at_each_rate,
+    rows_of,
+    tests_of,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

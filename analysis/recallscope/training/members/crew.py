@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recallscope.tasks.task import Examples
-from recallscope.training.members import Members
-from recallscope.training.mix import Batches, Mix
-from recallscope.training.recipe import Recipe
-from recallscope.training.scores import score_sums
-
-if TYPE_CHECKING:
-    from recallscope.training.task_trainer import Outcome
+from recallscope.training.members.members import Members
+from recallscope.training.members.mix import Batches, Mix
+from recallscope.training.members.outcome import Outcome
+from recallscope.training.members.recipe import Recipe
+from recallscope.training.members.scores import score_sums
 
 _EVALUATED = 2**14  # tokens of all members at once while evaluating
 

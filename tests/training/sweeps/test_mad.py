@@ -8,8 +8,8 @@ import pytest
 from recallscope.architectures.architecture import Architecture
 from recallscope.evidence import evidence
 from recallscope.tasks.mad import SWEEP, TASKS, MadFuzzyRecall, settings
-from recallscope.training.mad import SUBJECTS, format_scores, mad, mad_scores
-from recallscope.training.sweep import run_sweep
+from recallscope.training.sweeps.mad import SUBJECTS, format_scores, mad, mad_scores
+from recallscope.training.sweeps.run import run_sweep
 
 SWEEPS = mad()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from recallscope import look
-from recallscope.training.plots.drawing import (
+from recallscope.training.sweeps.plots.drawing import (
     ACCURACY_RANGE,
     accuracy_figure,
     accuracy_title,
@@ -16,7 +16,7 @@ from recallscope.training.plots.drawing import (
     short_names,
     whiskers,
 )
-from recallscope.training.plots.points import Test, accuracy_rows, points_at_each_rate, tests_of
+from recallscope.training.sweeps.plots.points import Test, accuracy_rows, points_at_each_rate, tests_of
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -1,0 +1,1 @@
+"""Many copies of one model, trained on a mix of tasks in one pass over stacked weights."""

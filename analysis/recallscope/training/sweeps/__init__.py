@@ -1,0 +1,1 @@
+"""Sweeps over subjects, rates and seeds: named plans, rows of evidence, figures."""
