@@ -12,7 +12,7 @@ from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import load_model, save_model
 from recallscope.architectures.model import LanguageModel, cross_entropy
-from recallscope.training.shapes import SHAPES
+from recallscope.training.language.shapes import SHAPES
 from tolerances import TOLERANCES
 
 LAYERS = (

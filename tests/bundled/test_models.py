@@ -11,8 +11,8 @@ import torch
 from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.folder import load_model
 from recallscope.bundled import bundled_folder, bundled_names, held_out_documents
-from recallscope.training.copying import copy_losses
-from recallscope.training.shapes import SHAPES
+from recallscope.training.language.copying import copy_losses
+from recallscope.training.language.shapes import SHAPES
 from torch.nn import functional as F
 
 NAMES = ("attention", "window", "hyena", "based")

@@ -17,7 +17,7 @@ class MadCompression(Task):
 
     Poli et al. 2024 (arXiv 2403.17844), as the authors' code draws it: the tokens are uniform on 0 .. V - 2, the
     compression token is V - 1 and is decoded too. Slot i of the answers is token i. All slots are asked at T - 1, of
-    a decoder that is told the slot (`recallscope.training.decompression`).
+    a decoder that is told the slot (`recallscope.training.members.decompression`).
 
     Attributes
     ----------
