@@ -63,6 +63,13 @@ def test_state_and_cost_print_a_table_the_crossing_and_json(capsys):
         (["state", "attention", "--length", "many"], "length: whole numbers separated by commas, got 'many'"),
         (["cost", "attention", "--dtype", "int3"], "dtype: one of float32"),
         (["train", "lm", "mamba", "--out", "m"], "model: one of attention, window, hyena, based"),
+        (["slice", "attention", "window", "--device", "nope"], "device: cpu, cuda, "),
+        (["train", "lm", "attention", "--out", "m", "--device", "nope"], "device: cpu, cuda, "),
+        (["train", "task", "attention", "--out", "m", "--device", "nope"], "device: cpu, cuda, "),
+        (["zero-shot", "attention", "--set", "vocabulary=64", "--device", "nope"], "device: cpu, cuda, "),
+        (["train", "lm", "attention", "--out", f"{__file__}/m"], "test_cli.py is a file; name a folder"),
+        (["train", "task", "attention", "--out", __file__], "test_cli.py is a file; name a folder"),
+        (["tag", "--out", f"{__file__}/tags.parquet"], "test_cli.py is a file; name a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(arguments, message, capsys, tmp_path, monkeypatch):

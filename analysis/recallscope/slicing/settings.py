@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recallscope.checks import check_folder
 from recallscope.slicing.attribution.thresholds import CONVENTIONS, ZOOLOGY
 from recallscope.slicing.scoring.windows import Windowing
 from recallscope.text import Document
@@ -112,8 +113,7 @@ def manifest_of(settings: SliceSettings, identities: dict[str, Any]) -> dict[str
 def claim_folder(out: Path, manifest: dict[str, Any]) -> None:
     """Make `out` this run's folder, or check that it already is; a folder with another run is refused untouched."""
     file = out / MANIFEST
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out: {out} is a file; name a folder")
+    check_folder("out", out)
     if file.is_file():
         try:
             held = json.loads(file.read_text())

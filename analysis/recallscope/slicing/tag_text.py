@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recallscope.bundled import bundled_tokenizer
+from recallscope.checks import check_folder
 from recallscope.slicing.sources import TextLike, resolve_text
 from recallscope.slicing.tagging.tags import tag
 from recallscope.text import Shard, load_tokenizer, read_token_array, tokenize
@@ -31,6 +32,9 @@ def tag_text(
     distances = np.zeros(64, dtype=np.int64)  # tokens per power of two of the distance
     writer = None
     target = Path(out) if out else None
+    if target:
+        check_folder("out", target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
     try:
         for shard in _shards(text, tokenizer, limit):
             tags = tag(shard.tokens, shard.starts)

@@ -13,6 +13,7 @@ import numpy as np
 
 from recallscope.allocator import keep_freed_memory
 from recallscope.bundled import bundled_folder, bundled_names
+from recallscope.checks import check_device
 from recallscope.slicing.scoring.score import Score, Scorer
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def resolve_model(model: str | Path | Callable, device: str = "cpu", dtype: str 
 
     A callable's name is its `__name__`. Nothing is loaded before the first batch.
     """
+    check_device(device)
     if callable(model) and not isinstance(model, (str, Path)):
         name = getattr(model, "__name__", type(model).__name__)
         return Scorer(_column_name(name), _checked_callable(model), identity=f"callable:{name}")

@@ -18,6 +18,7 @@ from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import TRAINING_PACKAGES, bundled_tokenizer, documents
+from recallscope.checks import check_device, check_folder
 from recallscope.text import Tokenizer, load_tokenizer, read_documents
 from recallscope.training.language.copying import copy_losses
 from recallscope.training.language.loop import TrainingConfig, losses, train
@@ -47,6 +48,8 @@ def train_language_model(
     once, unless the text is shorter than `tokens`. Called again after an interruption, it goes on.
     """
     out = Path(out)
+    check_folder("out", out)
+    check_device(device)
     chosen = load_tokenizer(tokenizer) if tokenizer else bundled_tokenizer()
     shape = replace(_shape(model), vocabulary=chosen.vocabulary)
     source = documents(TRAINING_PACKAGES) if text is None else read_documents(text)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from recallscope.checks import check_device, check_folder
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.progress import progress_bar
 from recallscope.training.members.mix import named
@@ -34,6 +35,7 @@ def run_sweep(
     Each subject has a file of rows and one of learning curves in `folder`; a subject that has its file is not trained
     again, and one that was interrupted goes on from its checkpoint. All rows together are in `rows.jsonl`.
     """
+    check_device(device)
     folder, _ = Path(folder), origin()  # the code that runs, whatever becomes of its checkout meanwhile
     for subject in sweep.subjects:
         if reason := cannot_bind(subject.config):
@@ -58,6 +60,7 @@ def _claim(folder: Path, sweep: Sweep) -> None:
     """Note in the folder what is swept, or refuse one that holds another sweep; subjects may differ."""
     same = {"mix": named(sweep.mix), "recipe": asdict(sweep.recipe), "rates": sweep.rates, "seeds": sweep.seeds}
     text = json.dumps(same, default=repr) + "\n"
+    check_folder("folder", folder)
     note = folder / "sweep.json"
     if note.exists() and note.read_text() != text:
         raise ValueError(f"folder: {folder} holds another sweep (tasks, recipe, rates or seeds differ); choose another")
