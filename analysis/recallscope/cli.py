@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from recallscope.bounds.command import bound_app
 from recallscope.prompting.command import zero_shot_command
 from recallscope.training.shell import sweep_command, train_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(train_app, name="train")
+app.add_typer(bound_app, name="bound")
 app.command("sweep")(sweep_command)
 app.command("zero-shot")(zero_shot_command)
 

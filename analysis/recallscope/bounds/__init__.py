@@ -1,3 +1,51 @@
-"""Limits that hold for every model, whatever its architecture. The formulas need no torch."""
+"""Limits that hold for every model, whatever its architecture. The formulas need no torch. Loaded on first use."""
 
-from recallscope.bounds.information import accuracy_limit as accuracy_limit
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recallscope.bounds.information import Asymptotic as Asymptotic
+    from recallscope.bounds.information import accuracy_limit as accuracy_limit
+    from recallscope.bounds.information import all_right_limit as all_right_limit
+    from recallscope.bounds.information import answer_bits as answer_bits
+    from recallscope.bounds.information import answer_sequences as answer_sequences
+    from recallscope.bounds.information import binary_depth_limit as binary_depth_limit
+    from recallscope.bounds.information import copy_error_limit as copy_error_limit
+    from recallscope.bounds.information import copy_length_limit as copy_length_limit
+    from recallscope.bounds.information import copy_state_limit as copy_state_limit
+    from recallscope.bounds.information import dictionary_bits as dictionary_bits
+    from recallscope.bounds.information import disjointness_bits as disjointness_bits
+    from recallscope.bounds.information import disjointness_growth as disjointness_growth
+    from recallscope.bounds.information import dynamic_extra as dynamic_extra
+    from recallscope.bounds.information import incremental_extra as incremental_extra
+    from recallscope.bounds.information import membership_bits as membership_bits
+    from recallscope.bounds.information import p_hot_depth_limit as p_hot_depth_limit
+    from recallscope.bounds.information import pairs_limit as pairs_limit
+    from recallscope.bounds.information import recall_depth_growth as recall_depth_growth
+    from recallscope.bounds.information import recall_depth_scale as recall_depth_scale
+    from recallscope.bounds.information import state_limit as state_limit
+    from recallscope.bounds.information import static_retrieval as static_retrieval
+    from recallscope.bounds.symbolic import bound_formula as bound_formula
+
+_NAMES = {
+    "information": (
+        "Asymptotic accuracy_limit all_right_limit answer_bits answer_sequences binary_depth_limit copy_error_limit "
+        "copy_length_limit copy_state_limit dictionary_bits disjointness_bits disjointness_growth dynamic_extra "
+        "incremental_extra membership_bits p_hot_depth_limit pairs_limit recall_depth_growth recall_depth_scale "
+        "state_limit static_retrieval"
+    ),
+    "symbolic": "bound_formula",
+}
+_WHERE = {name: f"recallscope.bounds.{module}" for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'recallscope.bounds' has no attribute {name!r}; it has {', '.join(__dir__())}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_WHERE)
