@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recallscope.architectures.plots import cost_against_length as cost_against_length
+    from recallscope.bounds.dataflow import dataflow_figure as dataflow_figure
     from recallscope.frontier import accuracy_against_state as accuracy_against_state
     from recallscope.slicing.report.plots import loss_gap_by_count as loss_gap_by_count
     from recallscope.slicing.report.plots import loss_gap_by_distance as loss_gap_by_distance
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "cost_against_length": "recallscope.architectures.plots",
+    "dataflow_figure": "recallscope.bounds.dataflow",
     "accuracy_against_state": "recallscope.frontier",
     "loss_gap_by_count": "recallscope.slicing.report.plots",
     "loss_gap_by_distance": "recallscope.slicing.report.plots",

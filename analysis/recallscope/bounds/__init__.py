@@ -6,6 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recallscope.bounds.dataflow import Cut as Cut
+    from recallscope.bounds.dataflow import Wiring as Wiring
+    from recallscope.bounds.dataflow import minimum_cut as minimum_cut
+    from recallscope.bounds.dataflow import reach as reach
+    from recallscope.bounds.dataflow import recall_capacity as recall_capacity
+    from recallscope.bounds.dataflow import state_cut as state_cut
+    from recallscope.bounds.dataflow import unroll as unroll
+    from recallscope.bounds.dataflow import wiring as wiring
+    from recallscope.bounds.effective_state import EffectiveState as EffectiveState
+    from recallscope.bounds.effective_state import effective_state_from_recurrence as effective_state_from_recurrence
     from recallscope.bounds.information import Asymptotic as Asymptotic
     from recallscope.bounds.information import accuracy_limit as accuracy_limit
     from recallscope.bounds.information import all_right_limit as all_right_limit
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
     from recallscope.bounds.symbolic import bound_formula as bound_formula
 
 _NAMES = {
+    "dataflow": "Cut Wiring minimum_cut reach recall_capacity state_cut unroll wiring",
+    "effective_state": "EffectiveState effective_state_from_recurrence",
     "information": (
         "Asymptotic accuracy_limit all_right_limit answer_bits answer_sequences binary_depth_limit copy_error_limit "
         "copy_length_limit copy_state_limit dictionary_bits disjointness_bits disjointness_growth dynamic_extra "
