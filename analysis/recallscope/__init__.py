@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recallscope.architectures.model import LanguageModel as LanguageModel
     from recallscope.architectures.names import architecture as architecture
     from recallscope.architectures.tables import cost_table as cost_table
+    from recallscope.bounds.demand import demand as demand
     from recallscope.evidence import read_evidence as read_evidence
     from recallscope.evidence import write_evidence as write_evidence
     from recallscope.prompting.zero_shot import zero_shot as zero_shot
@@ -46,6 +47,7 @@ _WHERE = {
     "cost_table": "recallscope.architectures.tables",
     "crossings": "recallscope.architectures.costs",
     "formula": "recallscope.architectures.costs",
+    "demand": "recallscope.bounds.demand",
     "read_evidence": "recallscope.evidence",
     "write_evidence": "recallscope.evidence",
     "LanguageModel": "recallscope.architectures.model",

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from recallscope.bounds.command import bound_app
+from recallscope.bounds.demand_command import demand_command
 from recallscope.prompting.command import zero_shot_command
 from recallscope.training.shell import sweep_command, train_app
 
@@ -18,6 +19,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(bound_app, name="bound")
 app.command("sweep")(sweep_command)
 app.command("zero-shot")(zero_shot_command)
+app.command("demand")(demand_command)
 
 Text = Annotated[
     str | None,

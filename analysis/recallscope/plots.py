@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recallscope.architectures.plots import cost_against_length as cost_against_length
     from recallscope.bounds.dataflow import dataflow_figure as dataflow_figure
+    from recallscope.bounds.demand.plots import gain_against_state as gain_against_state
+    from recallscope.bounds.demand.plots import served_against_size as served_against_size
     from recallscope.frontier import accuracy_against_state as accuracy_against_state
     from recallscope.slicing.report.plots import loss_gap_by_count as loss_gap_by_count
     from recallscope.slicing.report.plots import loss_gap_by_distance as loss_gap_by_distance
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "cost_against_length": "recallscope.architectures.plots",
     "dataflow_figure": "recallscope.bounds.dataflow",
+    "gain_against_state": "recallscope.bounds.demand.plots",
+    "served_against_size": "recallscope.bounds.demand.plots",
     "accuracy_against_state": "recallscope.frontier",
     "loss_gap_by_count": "recallscope.slicing.report.plots",
     "loss_gap_by_distance": "recallscope.slicing.report.plots",

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from recallscope.bounds.dataflow import state_cut as state_cut
     from recallscope.bounds.dataflow import unroll as unroll
     from recallscope.bounds.dataflow import wiring as wiring
+    from recallscope.bounds.demand import carried_gain as carried_gain
+    from recallscope.bounds.demand import gain_limit as gain_limit
+    from recallscope.bounds.demand import selective_capacity as selective_capacity
+    from recallscope.bounds.demand import stack_distance as stack_distance
     from recallscope.bounds.effective_state import EffectiveState as EffectiveState
     from recallscope.bounds.effective_state import effective_state_from_recurrence as effective_state_from_recurrence
     from recallscope.bounds.information import Asymptotic as Asymptotic
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "dataflow": "Cut Wiring minimum_cut reach recall_capacity state_cut unroll wiring",
+    "demand": "carried_gain gain_limit selective_capacity stack_distance",
     "effective_state": "EffectiveState effective_state_from_recurrence",
     "information": (
         "Asymptotic accuracy_limit all_right_limit answer_bits answer_sequences binary_depth_limit copy_error_limit "
