@@ -75,3 +75,27 @@ def test_the_readmes_tasks_run(tmp_path, monkeypatch):
     exec(compile(code[1].replace('"smoke"', '"smoke", steps=8'), "README.md", "exec"), names)
     assert len(names["examples"]) == 100_000
     assert recallscope.read_evidence("runs/mine/rows.jsonl").num_rows == 4
+
+
+def test_the_readmes_bounds_are_what_it_says(capsys):
+    """Every line of the two self-contained examples that ends in a comment of numbers gives these numbers."""
+    import numpy as np
+    import recallscope
+
+    names: dict = {"rs": recallscope}
+    checked = 0
+    for section in ("### What information allows", "### What an architecture really keeps"):
+        code = re.search(r"```python\n(.*?)```", README.split(section)[1], re.S)
+        assert code
+        for line in code[1].splitlines():
+            call, _, said = line.partition("  # ")
+            if not said:
+                exec(call, names)
+                continue
+            got, wanted = eval(call, names), re.findall(r"-?[0-9.]*[0-9]", said.split(":")[-1 if "MQAR" in said else 0])
+            if wanted:
+                values = np.ravel(np.asarray(got, dtype=float))
+                shown = [f"{v:.{len(w.partition('.')[2])}f}" for v, w in zip(values, wanted, strict=False)]
+                assert shown == wanted[: len(shown)]
+                checked += 1
+    assert checked == 5
