@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recallscope.architectures.plots import cost_against_length as cost_against_length
+    from recallscope.bounds.capacity import capacity_figure as capacity_figure
     from recallscope.bounds.dataflow import dataflow_figure as dataflow_figure
     from recallscope.bounds.demand.plots import gain_against_state as gain_against_state
     from recallscope.bounds.demand.plots import served_against_size as served_against_size
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "cost_against_length": "recallscope.architectures.plots",
+    "capacity_figure": "recallscope.bounds.capacity",
     "dataflow_figure": "recallscope.bounds.dataflow",
     "gain_against_state": "recallscope.bounds.demand.plots",
     "served_against_size": "recallscope.bounds.demand.plots",

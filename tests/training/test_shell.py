@@ -22,7 +22,10 @@ def test_a_task_is_trained_and_its_table_printed(tmp_path, capsys):
     assert {(row["subject"], row["seed"], row["rate"]) for row in json.loads(rows)} == {
         (name, seed, rate) for name in ("attention", "pooling:width=16") for seed in (0, 1) for rate in (0.01, 0.03)
     }
-    assert {row["source"][:40] for row in json.loads(rows)} == {"recallscope train task attention pooling"}
+    source = (
+        "recallscope train task attention pooling:width=16 --scale smoke --steps 8 --seeds 2 --rates 0.01,0.03 --json"
+    )
+    assert {row["source"] for row in json.loads(rows)} == {source}
     assert "pooling:width=16: no layer reads by content, so it will fail at recall" in said
     assert "attention step 8/8" in said
 

@@ -6,6 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recallscope.bounds.capacity import Memory as Memory
+    from recallscope.bounds.capacity import additive_pairs_scale as additive_pairs_scale
+    from recallscope.bounds.capacity import capacity_curve as capacity_curve
+    from recallscope.bounds.capacity import largest_difference as largest_difference
+    from recallscope.bounds.capacity import predicted_accuracy as predicted_accuracy
+    from recallscope.bounds.capacity import recalled_bits as recalled_bits
+    from recallscope.bounds.capacity import simulated_accuracy as simulated_accuracy
     from recallscope.bounds.dataflow import Cut as Cut
     from recallscope.bounds.dataflow import Wiring as Wiring
     from recallscope.bounds.dataflow import minimum_cut as minimum_cut
@@ -44,6 +51,10 @@ if TYPE_CHECKING:
     from recallscope.bounds.symbolic import bound_formula as bound_formula
 
 _NAMES = {
+    "capacity": (
+        "Memory additive_pairs_scale capacity_curve largest_difference predicted_accuracy recalled_bits "
+        "simulated_accuracy"
+    ),
     "dataflow": "Cut Wiring minimum_cut reach recall_capacity state_cut unroll wiring",
     "demand": "carried_gain gain_limit selective_capacity stack_distance",
     "effective_state": "EffectiveState effective_state_from_recurrence",

@@ -117,14 +117,21 @@ def _swept(
 ) -> None:
     from recallscope.training.sweeps.command import format_sweep, run_sweeps
 
-    command = " ".join(["recallscope", *context.obj])
-    table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), command)
+    table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), _command(context.obj))
     for text in (format_sweep(table), summary(table)):
         if text:
             typer.echo(text + "\n")
     typer.echo(f"rows: {out.resolve()}")
     if as_json:
         typer.echo(json.dumps(table.to_pylist()))
+
+
+def _command(arguments: list[str]) -> str:
+    """What gives the same rows anywhere: the arguments, without the folder that they were written to."""
+    words = [word for word in arguments if not word.startswith("--out=")]
+    if "--out" in words:
+        del words[words.index("--out") : words.index("--out") + 2]
+    return " ".join(["recallscope", *words])
 
 
 def _numbers(name: str, text: str | None) -> list[float] | None:

@@ -15,8 +15,8 @@ import typer
 from recallscope import look
 from recallscope.bounds.demand import carried_gain, demand, demand_evidence, format_demand, gain_limit, spans
 from recallscope.bounds.demand import records as records_module
-from recallscope.bounds.demand_command import demand_command
 from recallscope.bounds.demand.plots import gain_against_state, served_against_size
+from recallscope.bounds.demand_command import demand_command
 from recallscope.slicing.records import read_records, write_records
 from recallscope.slicing.scoring.windows import Windowing, cut_windows, visible_context
 from recallscope.slicing.tagging import tag

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recallscope.bounds.information._checks import at_least, lacking, log2_power, probability, whole
+from recallscope.bounds._checks import at_least, lacking, log2_power, probability, whole
 
 
 def copy_error_limit(state_bits: ArrayLike, length: int, vocabulary: int) -> np.ndarray:

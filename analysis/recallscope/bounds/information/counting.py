@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recallscope.bounds.information._checks import at_least, lacking, log2_integer, whole
+from recallscope.bounds._checks import at_least, lacking, log2_integer, whole
 
 
 def answer_sequences(pairs: int, values: int) -> int:

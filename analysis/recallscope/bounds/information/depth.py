@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from recallscope.bounds.information._checks import at_least, whole
+from recallscope.bounds._checks import at_least, whole
 from recallscope.bounds.information.asymptotic import Asymptotic
 
 

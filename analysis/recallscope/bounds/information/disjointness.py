@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from recallscope.bounds.information._checks import log2_integer, whole
+from recallscope.bounds._checks import log2_integer, whole
 from recallscope.bounds.information.asymptotic import Asymptotic
 
 

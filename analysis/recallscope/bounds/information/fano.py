@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 from numpy.typing import ArrayLike
 
-from recallscope.bounds.information._checks import at_least, log2_power
+from recallscope.bounds._checks import at_least, log2_power
 
 
 def state_limit(pairs: ArrayLike, vocabulary: ArrayLike, error: ArrayLike = 0.0) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from recallscope.bounds.information._checks import log2_integer, probability, whole
+from recallscope.bounds._checks import log2_integer, probability, whole
 from recallscope.bounds.information.asymptotic import Asymptotic
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from recallscope.bounds.information._checks import at_least
+from recallscope.bounds._checks import at_least
 from recallscope.bounds.information.asymptotic import Asymptotic
 from recallscope.bounds.information.copying import copy_error_limit, copy_length_limit, copy_state_limit
 from recallscope.bounds.information.counting import all_right_limit, answer_bits
