@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import recallscope
 from architectures import test_mixers as suite
 from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.config import ModelConfig
@@ -46,8 +49,6 @@ def test_it_is_a_layer_like_the_others(own):
 
 @pytest.mark.parametrize("section", ["## What an architecture keeps, computes and moves", "### Operators"])
 def test_the_readmes_cost_examples_run(section):
-    import recallscope
-
     code = re.search(r"```python\n(.*?)```", README.split(section)[1], re.S)
     assert code
     names: dict = {"rs": recallscope}
@@ -66,8 +67,6 @@ def test_the_readmes_mixer_can_be_swept(own):
 
 
 def test_the_readmes_tasks_run(tmp_path, monkeypatch):
-    import recallscope
-
     code = re.search(r"```python\n(.*?)```", README.split("## Recall tasks")[1], re.S)
     assert code
     monkeypatch.chdir(tmp_path)
@@ -77,25 +76,27 @@ def test_the_readmes_tasks_run(tmp_path, monkeypatch):
     assert recallscope.read_evidence("runs/mine/rows.jsonl").num_rows == 4
 
 
-def test_the_readmes_bounds_are_what_it_says(capsys):
-    """Every line of the two self-contained examples that ends in a comment of numbers gives these numbers."""
-    import numpy as np
-    import recallscope
-
+def test_the_readmes_bounds_are_what_it_says():
+    """Every expression of the self-contained examples whose comment has numbers gives these numbers."""
     names: dict = {"rs": recallscope}
     checked = 0
-    for section in ("### What information allows", "### What an architecture really keeps"):
-        code = re.search(r"```python\n(.*?)```", README.split(section)[1], re.S)
+    for section in (
+        "What information allows",
+        "How many pairs a memory rule holds",
+        "What an architecture really keeps",
+    ):
+        code = re.search(r"```python\n(.*?)```", README.split(f"### {section}")[1], re.S)
         assert code
         for line in code[1].splitlines():
             call, _, said = line.partition("  # ")
-            if not said:
+            wanted = re.findall(r"[0-9.]*[0-9]", said.removeprefix("MQAR: ").partition(":")[0])
+            if not call or not isinstance(ast.parse(call).body[0], ast.Expr):
                 exec(call, names)
-                continue
-            got, wanted = eval(call, names), re.findall(r"-?[0-9.]*[0-9]", said.split(":")[-1 if "MQAR" in said else 0])
-            if wanted:
-                values = np.ravel(np.asarray(got, dtype=float))
-                shown = [f"{v:.{len(w.partition('.')[2])}f}" for v, w in zip(values, wanted, strict=False)]
+            elif wanted:
+                values = np.ravel(np.asarray(eval(call, names), dtype=float))
+                shown = [
+                    f"{value:.{len(text.partition('.')[2])}f}" for value, text in zip(values, wanted, strict=False)
+                ]
                 assert shown == wanted[: len(shown)]
                 checked += 1
-    assert checked == 5
+    assert checked == 6
