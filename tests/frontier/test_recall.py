@@ -70,6 +70,7 @@ def test_state_figure_keeps_models_that_cannot_bind_apart():
     assert names(figure) == ["gla", "attention", "attention, cannot bind", "information limit", "chance"]
     assert list(named(figure, "attention, cannot bind").y) == pytest.approx([0.05])
     assert named(figure, "attention").line.dash != named(figure, "attention, cannot bind").line.dash
+    assert named(figure, "attention").text == ("attention",) and named(figure, "gla").text is None  # alone, and not
 
 
 def test_state_figure_has_the_look_of_the_families():

@@ -25,7 +25,7 @@ def recall_vs_state() -> tuple[Sweep, ...]:
 
     As Based's Figure 2 in rates, depth, first layer and the ratio of 4 between the longest tests and the longest
     training examples; a sixteenth of its vocabulary, a quarter of its lengths, and far fewer examples, which are new in
-    every step.
+    every step. The committed rows are those of the subjects that two cores had finished.
     """
     task = lambda length, pairs: MQAR(512, length, pairs)  # noqa: E731
     train = ((task(32, 4), 2.0), (task(64, 8), 1.0), (task(64, 16), 1.0))

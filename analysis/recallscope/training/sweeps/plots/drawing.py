@@ -25,7 +25,10 @@ def accuracy_figure() -> Figure:
 
 
 def draw_points(figure: Figure, points: list[Row], label: Callable[[Row], str], bands: bool = False) -> None:
-    """A line of points for each label, in order of `x`; published points are hollow and stand apart."""
+    """A line of points for each label, in order of `x`; published points are hollow and stand apart.
+
+    A point that is alone has its name beside it: series of one family differ in their lines only.
+    """
     groups: dict[str, list[Row]] = {}
     for point in points:
         name = label(point) + (", published" if point["kind"] == "published" else "")
@@ -44,7 +47,10 @@ def draw_points(figure: Figure, points: list[Row], label: Callable[[Row], str], 
             y=[point["value"] for point in own],
             name=shown,
             legendgroup=shown,
-            mode="lines+markers",
+            mode="markers+text" if len(own) == 1 else "lines+markers",
+            text=[shown] if len(own) == 1 else None,
+            textposition="bottom left" if own[0]["value"] > 0.5 else "top left",  # inside the axes
+            textfont={"color": style.color, "size": 11},
             line={"color": style.color, "dash": style.dash, "width": 1.6},
             marker=marker,
             error_y=None if bands else whiskers(own, look.rgba(style.color, 0.75)),
