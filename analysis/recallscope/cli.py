@@ -11,6 +11,7 @@ import typer
 
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
+from recallscope.invocation import invoked
 from recallscope.prompting.command import zero_shot_command
 from recallscope.training.shell import sweep_command, train_app
 
@@ -160,7 +161,8 @@ def _costs(as_json: bool, *arguments: Any) -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; bad input gives one line on stderr and exit code 2."""
     try:
-        app(arguments, obj=sys.argv[1:] if arguments is None else arguments)  # rows of evidence name their command
+        with invoked(sys.argv[1:] if arguments is None else arguments):
+            app(arguments)
     except ValueError as error:
         typer.echo(f"recallscope: {error}", err=True)
         sys.exit(2)

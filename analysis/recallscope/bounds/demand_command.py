@@ -66,6 +66,7 @@ def _write(found: Demand, out: Path, subject: str) -> None:
     from recallscope.bounds.demand.plots import served_against_size
     from recallscope.bounds.demand.tables import demand_evidence
     from recallscope.evidence import write_evidence
+    from recallscope.invocation import invocation
 
-    write_evidence(demand_evidence(found, subject, source="recallscope demand"), out)
+    write_evidence(demand_evidence(found, subject, source=invocation()), out)
     served_against_size(found.table()).write_html(out.with_suffix(".html"), include_plotlyjs=True)

@@ -50,7 +50,6 @@ Load = Annotated[
 
 @train_app.command("task")
 def train_task(
-    context: typer.Context,
     mixers: Annotated[
         list[str], typer.Argument(help="Mixers, with options: attention based:key_width=8 gla:width=128,heads=2.")
     ],
@@ -81,11 +80,10 @@ def train_task(
         mixers, task, scale, settings_of(settings or []), width, _numbers("rates", rates), seeds,
         steps=steps, batch=batch, examples=examples, bfloat16=bfloat16 or None, compile=compile or None,
     )  # fmt: skip
-    _swept(context, [sweep], out, device, as_json)
+    _swept([sweep], out, device, as_json)
 
 
 def sweep_command(
-    context: typer.Context,
     plan: Annotated[
         str, typer.Argument(help="recall-vs-state, based-figure2, zoology-figure2, ...: a wrong name lists all.")
     ],
@@ -102,36 +100,26 @@ def sweep_command(
 
     load_mixers(load or [])
     sweeps = planned(plan, only, also or ())
-    _swept(
-        context, sweeps, out, device, as_json, lambda table: format_scores(mad_scores(table)) if plan == "mad" else ""
-    )
+    _swept(sweeps, out, device, as_json, lambda table: format_scores(mad_scores(table)) if plan == "mad" else "")
 
 
 def _swept(
-    context: typer.Context,
     sweeps: list[Any],
     out: Path,
     device: str,
     as_json: bool,
     summary: Callable[[Any], str] = lambda table: "",
 ) -> None:
+    from recallscope.invocation import invocation
     from recallscope.training.sweeps.command import format_sweep, run_sweeps
 
-    table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), _command(context.obj))
+    table = run_sweeps(sweeps, out, device, lambda line: typer.echo(line, err=True), invocation() or "")
     for text in (format_sweep(table), summary(table)):
         if text:
             typer.echo(text + "\n")
     typer.echo(f"rows: {out.resolve()}")
     if as_json:
         typer.echo(json.dumps(table.to_pylist()))
-
-
-def _command(arguments: list[str]) -> str:
-    """What gives the same rows anywhere: the arguments, without the folder that they were written to."""
-    words = [word for word in arguments if not word.startswith("--out=")]
-    if "--out" in words:
-        del words[words.index("--out") : words.index("--out") + 2]
-    return " ".join(["recallscope", *words])
 
 
 def _numbers(name: str, text: str | None) -> list[float] | None:
