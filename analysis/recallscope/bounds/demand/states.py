@@ -92,12 +92,6 @@ def _bins(block: Block) -> Array:
     return np.log2(block.end - block.begin).astype(np.int64)
 
 
-def _by_distance(block: Block, gained: Array) -> Array:
-    """`[2, bins]`: hits, and bits gained, by power of two of the distance."""
-    bins = _bins(block)
-    return np.array([np.bincount(bins, minlength=BINS), np.bincount(bins, gained, minlength=BINS)])
-
-
 def _expected_elsewhere(block: Block, gained: Array, total: Array) -> Array:
     """`[I]` mean gain of the hits of the same distance in all other documents, so that cuts do not see the answers.
 
