@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute
 
 from recallscope.architectures.mixers import MIXERS
 from recallscope.tasks import TASKS
@@ -109,10 +108,14 @@ def run_sweeps(sweeps: Sequence[Sweep], out: str | Path, device: str, log: Log, 
 
 def format_sweep(table: pa.Table) -> str:
     """Best rate of each subject with its spread over seeds, and how much the rate matters, as text; sweep by sweep."""
-    sweeps = pa.compute.unique(table["sweep"]).to_pylist() if "sweep" in table.column_names else [None]
+    sweeps = list(dict.fromkeys(table["sweep"].to_pylist())) if "sweep" in table.column_names else [None]
     if len(sweeps) == 1:
         return _format_one(table)
-    return "\n\n".join(f"{name}\n{_format_one(table.filter(pa.compute.field('sweep') == name))}" for name in sweeps)
+    return "\n\n".join(f"{name}\n{_format_one(_of_sweep(table, name))}" for name in sweeps)
+
+
+def _of_sweep(table: pa.Table, name: str) -> pa.Table:
+    return table.filter(pa.array([own == name for own in table["sweep"].to_pylist()]))
 
 
 def _format_one(table: pa.Table) -> str:

@@ -82,8 +82,8 @@ def _accuracies(rows: list[dict[str, Any]], kind: str) -> np.ndarray:
     by_setting: dict[str, list[float]] = {}
     for row in rows:
         if row["task"] == kind:
-            lost = row["stopped"] == "diverged" or row["value"] is None
-            by_setting.setdefault(row["sweep"].rpartition("-decay")[0], []).append(np.nan if lost else row["value"])
+            value = np.nan if row["stopped"] == "diverged" or row["value"] is None else float(row["value"])
+            by_setting.setdefault(row["sweep"].rpartition("-decay")[0], []).append(value)
     if len({len(runs) for runs in by_setting.values()}) > 1:
         raise ValueError(f"table: every setting of {kind} with {len(SWEEP)} runs; some have fewer")
     return np.array(list(by_setting.values()))
