@@ -37,8 +37,8 @@ def train_members(
 ) -> list[Outcome]:
     """Train one model once per member, and return what became of each, in the order of `members`.
 
-    All members of a GPU run as one model with stacked weights; on a CPU groups of them do, side by side, and share the
-    threads. A member stops when it has reached `recipe.stop_at` or when its loss
+    All members of a GPU run as one model with stacked weights; on a CPU groups of them do, side by side, one thread
+    each. A member stops when it has reached `recipe.stop_at` or when its loss
     is no number; the others go on. `log(step, outcomes)` is called after each evaluation, `tick(n)` after each step of
     n members.
 
@@ -61,8 +61,7 @@ def train_members(
     step = _resume(checkpoint, identity, crews) if checkpoint else 0
     threads = torch.get_num_threads() if device == "cpu" else 1
     try:
-        each = max(1, threads // len(crews))
-        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(each)) as pool:
+        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
             while step < recipe.steps and any(len(crew) for crew in crews):
                 ahead = min(step + recipe.evaluate_every, recipe.steps)
                 list(pool.map(lambda crew: crew.advance(step, ahead, tick), crews))  # noqa: B023
