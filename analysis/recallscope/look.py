@@ -118,6 +118,14 @@ def limit_line(style: Style | None = None) -> dict[str, Any]:
     return {"mode": "lines", "line": {"color": color, "width": 1.2, "dash": "dot"}}
 
 
+def band(style: Style, group: str) -> dict[str, Any]:
+    """Keyword arguments of a plotly scatter trace that fills what lies between two lines: to one end and back."""
+    return {
+        "fill": "toself", "fillcolor": rgba(style.color, 0.16), "mode": "lines", "line": {"width": 0},
+        "legendgroup": group, "showlegend": False, "hoverinfo": "skip",
+    }  # fmt: skip
+
+
 def plain(text: str) -> str:
     """Text for plotly labels, which read a small HTML: markup in names is shown, not obeyed."""
     return html.escape(text, quote=False)

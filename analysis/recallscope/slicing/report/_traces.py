@@ -124,13 +124,7 @@ def _band(places: Sequence[float], rows: Sequence[Row], style: look.Style, group
     return go.Scatter(
         x=[x for x, _ in known] + [x for x, _ in reversed(known)],
         y=[row["share_low"] * 100 for _, row in known] + [row["share_high"] * 100 for _, row in reversed(known)],
-        fill="toself",
-        fillcolor=look.rgba(style.color, 0.16),
-        mode="lines",
-        line={"width": 0},
-        legendgroup=group,
-        showlegend=False,
-        hoverinfo="skip",
+        **look.band(style, group),
     )
 
 

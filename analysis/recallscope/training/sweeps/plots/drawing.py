@@ -65,13 +65,7 @@ def _band(figure: Figure, points: list[Row], style: look.Style, group: str) -> N
     figure.add_scatter(
         x=[point["x"] for point in points + back],
         y=[point["low"] for point in points] + [point["high"] for point in back],
-        fill="toself",
-        fillcolor=look.rgba(style.color, 0.16),
-        mode="lines",
-        line={"width": 0},
-        legendgroup=group,
-        showlegend=False,
-        hoverinfo="skip",
+        **look.band(style, group),
     )
 
 
