@@ -108,8 +108,8 @@ def run_sweeps(sweeps: Sequence[Sweep], out: str | Path, device: str, log: Log, 
 
 def format_sweep(table: pa.Table) -> str:
     """Best rate of each subject with its spread over seeds, and how much the rate matters, as text; sweep by sweep."""
-    sweeps = list(dict.fromkeys(table["sweep"].to_pylist())) if "sweep" in table.column_names else [None]
-    if len(sweeps) == 1:
+    sweeps: list[str] = list(dict.fromkeys(table["sweep"].to_pylist())) if "sweep" in table.column_names else []
+    if len(sweeps) <= 1:
         return _format_one(table)
     return "\n\n".join(f"{name}\n{_format_one(_of_sweep(table, name))}" for name in sweeps)
 
