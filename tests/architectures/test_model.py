@@ -84,6 +84,16 @@ def test_loss_starts_at_ln_vocabulary_and_gradients_flow():
     assert model.head.weight.grad is not None and model.head.weight.grad.abs().max() > 0
 
 
+def test_loss_starts_near_ln_vocabulary_when_the_embedding_is_the_head():
+    """Logits of a vector of length √D and rows of deviation 0.02 have a variance of D (0.02)² = 0.03, not of 1."""
+    torch.manual_seed(0)
+    config = replace(CONFIG, vocabulary=500, width=64, tied=True)
+    model = LanguageModel(config)
+    x = torch.randint(0, 500, (4, 200))
+    assert cross_entropy(model, x, x.flip(1)).item() == pytest.approx(math.log(500), abs=0.05)
+    assert model.head.weight is model.embedding.weight
+
+
 def test_loss_against_log_softmax_in_float64():
     model, tokens = make(), ids(9)
     with torch.no_grad():

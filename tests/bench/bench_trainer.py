@@ -14,6 +14,8 @@ import argparse
 import sys
 import time
 import types
+from contextlib import redirect_stderr
+from io import StringIO
 from statistics import median
 
 import torch
@@ -99,7 +101,7 @@ def main() -> None:
     keep_freed_memory()
 
     mix, epoch = single(TASK), given.examples // given.batch
-    config = recall_subject("attention:heads=1,rope_base=None,qk_norm=False", 64).config
+    config = recall_subject("attention:heads=1,rope_base=None,qk_norm=False,tied=True", 64).config
     recipe = Recipe(
         steps=given.epochs * epoch, batch=given.batch, examples=given.examples, schedule="cosine by epoch",
         evaluate_every=epoch, validation=1000,
@@ -139,7 +141,8 @@ def main() -> None:
     print(f"ours: {ours_to:.1f} s, {outcome.steps} steps, accuracy by epoch {curve}", flush=True)
     started = time.perf_counter()
     fresh = their_trainer(train, loader(held_out.inputs.long(), held_out.targets(), 32), given.rate, given.epochs)
-    fresh.fit()  # type: ignore[attr-defined]
+    with redirect_stderr(StringIO()):  # their progress bars
+        fresh.fit()  # type: ignore[attr-defined]
     theirs_to = time.perf_counter() - started
     print(f"theirs: {theirs_to:.1f} s; ratio {theirs_to / ours_to:.1f}")
 

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from recallscope.architectures.config import ModelConfig, build_layer
 from recallscope.architectures.mixers import State
 
+_TIED = 0.02  # deviation of an embedding whose rows are the head's
+
 
 class Block(nn.Module):
     """`x + Mixer(RMSNorm(x))`, then `x + FFN(RMSNorm(x))` if there is an FFN."""
@@ -64,7 +66,8 @@ class Stack(nn.Module):
         """Normal weights of deviation 1/√fan_in; zeros in the head and in the last product of each residual branch.
 
         So the residual stream starts as the embedding alone, the loss at ln(vocabulary). With branches that start at
-        full size, attention had not learned to copy after 11 M tokens (see LOG.md).
+        full size, attention had not learned to copy after 11 M tokens (see LOG.md). An embedding that is the head too
+        starts at 0.02, as GPT-2's: at 1/√D the logits start with deviation 1, and MQAR took twice the steps.
         """
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear) and name.endswith(("mixer.out", "mixer.decoder.out", "ffn.down", "head")):
@@ -111,6 +114,7 @@ class LanguageModel(Stack):
         self.head = nn.Linear(config.width, config.vocabulary, bias=False)
         self._initialise()
         if config.tied:
+            nn.init.normal_(self.embedding.weight, std=_TIED)
             self.head.weight = self.embedding.weight
 
     def _embed(self, ids: Tensor) -> Tensor:

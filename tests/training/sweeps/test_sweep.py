@@ -140,8 +140,10 @@ def test_published_plans():
     layers = {s.mixer: len(s.config.layers) for s in deep[0].subjects}
     assert layers.pop("attention") == 2 and set(layers.values()) == {4}
     assert {len(s.config.layers) for s in shallow[0].subjects} == {2}
-    for plan in PLANS.values():
+    for name, plan in PLANS.items():
         for sweep in plan():
+            tied = {subject.config.tied for subject in sweep.subjects}
+            assert tied == {name not in ("recall-vs-state", "mad")}  # the authors' head is their embedding
             assert len({subject.name for subject in sweep.subjects}) == len(sweep.subjects)
 
 

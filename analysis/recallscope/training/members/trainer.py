@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def train_members(
     """Train one model once per member, and return what became of each, in the order of `members`.
 
     All members of a GPU run as one model with stacked weights; on a CPU groups of them do, side by side, one thread
-    each. A member stops when it has reached `recipe.stop_at` or when its loss
-    is no number; the others go on. `log(step, outcomes)` is called after each evaluation, `tick(n)` after each step of
-    n members.
+    each. A member alone has all threads, and its last bits depend on how many. A member stops when it has reached
+    `recipe.stop_at` or when its loss is no number; the others go on. `log(step, outcomes)` is called after each
+    evaluation, `tick(n)` after each step of n members.
 
     With a `folder`, `checkpoint.pt` is replaced at each evaluation, and a killed run that is called again with the same
     arguments goes on there and ends with the same numbers, bit for bit on a CPU; other arguments are refused.
@@ -59,23 +60,33 @@ def train_members(
     identity = json.dumps([asdict(config), named(mix), asdict(recipe), [asdict(m) for m in members]], default=repr)
     checkpoint = Path(folder) / "checkpoint.pt" if folder else None
     step = _resume(checkpoint, identity, crews) if checkpoint else 0
-    threads = torch.get_num_threads() if device == "cpu" else 1
-    try:
-        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
-            while step < recipe.steps and any(len(crew) for crew in crews):
-                ahead = min(step + recipe.evaluate_every, recipe.steps)
-                list(pool.map(lambda crew: crew.advance(step, ahead, tick), crews))  # noqa: B023
-                step = ahead
-                if checkpoint:
-                    _save(checkpoint, identity, step, crews)
-                if log:
-                    log(step, outcomes)
-            list(pool.map(Crew.finish, crews))
-    finally:
-        torch.set_num_threads(threads)
+    with _side_by_side(len(crews)) as each:
+        while step < recipe.steps and any(len(crew) for crew in crews):
+            ahead = min(step + recipe.evaluate_every, recipe.steps)
+            each(lambda crew: crew.advance(step, ahead, tick), crews)  # noqa: B023
+            step = ahead
+            if checkpoint:
+                _save(checkpoint, identity, step, crews)
+            if log:
+                log(step, outcomes)
+        each(Crew.finish, crews)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return outcomes
+
+
+@contextmanager
+def _side_by_side(crews: int) -> Iterator[Callable[[Callable[[Crew], None], list[Crew]], object]]:
+    """What calls a function on each of so many crews: in as many threads as torch has, each of which computes alone."""
+    if crews == 1:  # all threads work on it
+        yield lambda call, each: [call(crew) for crew in each]
+        return
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
+            yield lambda call, each: list(pool.map(call, each))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def groups_of(members: int, elements: int) -> int:

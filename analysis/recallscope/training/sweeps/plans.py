@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def based_figure2() -> tuple[Sweep, ...]:
 
     One training set of 180,000 examples in five kinds, 32 epochs in batches of 256, two layers without feed-forward
     layers: BaseConv of 3 taps, then the mixer; Mamba, Hyena and H3 in both. Different here: batches are shuffled, the
-    validation examples choose the rate, RMSNorm and untied heads as in all models of this toolkit, no dropout.
+    validation examples choose the rate, RMSNorm as in all models of this toolkit, no dropout. As there, the embedding
+    is the head too.
     """
     task = lambda length, pairs: MQAR(8192, length, pairs)  # noqa: E731
     sizes = {(64, 4): 100_000, (128, 8): 20_000, (256, 16): 20_000, (256, 32): 20_000, (256, 64): 20_000}
@@ -79,7 +81,7 @@ def based_figure2() -> tuple[Sweep, ...]:
         *(f"h3:width={width},state_size={width // 4}" for width in (64, 128, 256)),
     ]
     about = "Arora et al. 2024 (arXiv 2402.18668), Figure 2, released configuration"
-    return (Sweep("based-figure2", _subjects(names), Mix(train, test), BASED_RATES, (0,), recipe, about),)
+    return (Sweep("based-figure2", _tied(_subjects(names)), Mix(train, test), BASED_RATES, (0,), recipe, about),)
 
 
 def zoology_figure2(layers: int = 2) -> tuple[Sweep, ...]:
@@ -105,7 +107,7 @@ def zoology_figure2(layers: int = 2) -> tuple[Sweep, ...]:
         name = f"zoology-figure2-{layers}-layers-{length}"
         about = "Arora et al. 2023 (arXiv 2312.04927), Figure 2"
         task = MQAR(8192, length, pairs, random_filler=False)
-        sweeps.append(Sweep(name, _subjects(names), single(task), ZOOLOGY_RATES, (0,), recipe, about))
+        sweeps.append(Sweep(name, _tied(_subjects(names)), single(task), ZOOLOGY_RATES, (0,), recipe, about))
     return tuple(sweeps)
 
 
@@ -131,7 +133,7 @@ def jrt_figure2() -> tuple[Sweep, ...]:
         for key in (4, 8, 16, 24)
     ]
     about = "Arora et al. 2024 (arXiv 2407.05483), Figure 2"
-    return (Sweep("jrt-figure2", _subjects(names), Mix(train, test), JRT_RATES, (0, 1), recipe, about),)
+    return (Sweep("jrt-figure2", _tied(_subjects(names)), Mix(train, test), JRT_RATES, (0, 1), recipe, about),)
 
 
 PLANS: dict[str, Callable[[], tuple[Sweep, ...]]] = {
@@ -146,3 +148,7 @@ PLANS: dict[str, Callable[[], tuple[Sweep, ...]]] = {
 
 def _subjects(names: Sequence[str]) -> tuple[Subject, ...]:
     return tuple(recall_subject(name) for name in names)
+
+
+def _tied(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    return tuple(replace(subject, config=replace(subject.config, tied=True)) for subject in subjects)

@@ -12,7 +12,7 @@ from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.mixers.base_conv import BaseConv
 from recallscope.architectures.names import parsed_options
 
-_OWN = ("width", "layers", "ffn_width", "first", "alternate", "loops", "inject")
+_OWN = ("width", "layers", "ffn_width", "first", "alternate", "tied", "loops", "inject")
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     Two layers without feed-forward layers, as in Based's Figure 2: a mixer that sees the previous token itself
     (`Mixer.shift`) makes both; before any other stands a BaseConv of 3 taps. Further options: `width` (default as
     given), `layers` (1: the bare mixer; n: the first and n - 1 mixers), `first` (another first layer, or None),
-    `alternate` (True: the first layer before every mixer), `ffn_width`, and `loops` and `inject` of `ModelConfig`.
+    `alternate` (True: the first layer before every mixer), `ffn_width`, and `tied`, `loops`, `inject` of `ModelConfig`.
     """
     mixer, _, tail = text.partition(":")
     if mixer not in MIXERS:
         raise ValueError(f"mixer: one of {', '.join(MIXERS)}, got {mixer!r}")
     options = parsed_options(tail)
-    usual = {"width": width, "layers": 2, "ffn_width": 0, "loops": 1, "inject": False}
+    usual = {"width": width, "layers": 2, "ffn_width": 0, "loops": 1}
     shape = usual | {key: value for key, value in options.items() if key in _OWN}
     layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _OWN}
     for key in ("width", "layers", "loops"):
@@ -51,7 +51,8 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     before = ({"mixer": first},) if first else ()
     pattern = (*before, layer) * shape["layers"] if shape.get("alternate") else before + (layer,) * shape["layers"]
     layers, loops = pattern[: shape["layers"]], shape["loops"]
-    config = ModelConfig(1, shape["width"], layers, shape["ffn_width"], loops=loops, inject=shape["inject"])
+    own = {key: shape.get(key, False) for key in ("tied", "inject")}
+    config = ModelConfig(1, shape["width"], layers, shape["ffn_width"], loops=loops, **own)
     return Subject(text, mixer, config)
 
 
