@@ -113,7 +113,9 @@ def table(ids: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "model", [table, lambda ids: table(ids).numpy(), lambda ids: SimpleNamespace(logits=table(ids))], ids=str
+    "model",
+    [table, lambda ids: table(ids).numpy(), lambda ids: SimpleNamespace(logits=table(ids))],
+    ids=["tensor", "array", "object"],
 )
 def test_callables_return_tensors_arrays_or_objects_with_logits(model):
     found = find_model(model)
