@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recallscope.bounds.demand.plots import gain_against_state as gain_against_state
     from recallscope.bounds.demand.plots import served_against_size as served_against_size
     from recallscope.frontier import accuracy_against_state as accuracy_against_state
+    from recallscope.frontier import state_vs_recall_figure as state_vs_recall_figure
     from recallscope.slicing.report.plots import loss_gap_by_count as loss_gap_by_count
     from recallscope.slicing.report.plots import loss_gap_by_distance as loss_gap_by_distance
     from recallscope.slicing.report.plots import loss_gap_by_position as loss_gap_by_position
@@ -31,6 +32,7 @@ _WHERE = {
     "gain_against_state": "recallscope.bounds.demand.plots",
     "served_against_size": "recallscope.bounds.demand.plots",
     "accuracy_against_state": "recallscope.frontier",
+    "state_vs_recall_figure": "recallscope.frontier",
     "loss_gap_by_count": "recallscope.slicing.report.plots",
     "loss_gap_by_distance": "recallscope.slicing.report.plots",
     "loss_gap_by_position": "recallscope.slicing.report.plots",

@@ -1,4 +1,4 @@
-"""`recallscope bound`: what a state of so many bits, or so many layers, allows at most."""
+"""`recallscope bound`: what a state of so many bits, so many layers, a memory rule or a wiring allows at most."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-bound_app = typer.Typer(no_args_is_help=True, help="What information allows at most, whatever the architecture.")
+from recallscope.bounds.capacity_command import capacity_command
+from recallscope.bounds.dataflow_command import dataflow_command
+
+bound_app = typer.Typer(no_args_is_help=True, help="What information, a memory rule or the wiring allows at most.")
+bound_app.command("capacity")(capacity_command)
+bound_app.command("dataflow")(dataflow_command)
 
 Vocabulary = Annotated[int, typer.Option(help="Values that an answer can be, or tokens that a string is made of.")]
 State = Annotated[float | None, typer.Option(help="Bits that pass from the statements to the questions.")]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from recallscope import look
-from recallscope.bounds import accuracy_limit
+from recallscope.frontier.limits import mean_accuracy_limit
 from recallscope.training.sweeps.plots.drawing import accuracy_figure, accuracy_title, draw_chance, draw_points
 from recallscope.training.sweeps.plots.points import Row, Test, accuracy_rows, best_points, tests_of
 
@@ -52,16 +52,12 @@ def _draw_limits(figure: Figure, tests: list[Row], places: list[float]) -> list[
     left, right = min([demand / 16, *places]), max([demand, *places])
     if all(row["task"] == "MQAR" for row in tests):
         x = np.append(np.geomspace(left, demand, 129), right)
-        y = np.mean([_mqar_limit(x * 8, row) for row in tests], 0)
+        y = mean_accuracy_limit(x * 8, tests)
     else:
         x, y = np.array([demand, demand]), np.array([0.0, 1.0])
     figure.add_scatter(x=x, y=y, name="information limit", hoverinfo="x+y", **look.limit_line())
     draw_chance(figure, tests, [left, right])
     return [left, right]
-
-
-def _mqar_limit(state_bits: np.ndarray, row: Row) -> np.ndarray:
-    return accuracy_limit(state_bits, row["pairs"], row["vocabulary"] // 2, row["demand_bits"])  # half are values
 
 
 def _axis_of_bytes(figure: Figure, places: list[float]) -> None:

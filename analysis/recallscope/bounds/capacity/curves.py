@@ -26,19 +26,23 @@ def capacity_curve(memory: Memory, pairs: Iterable[int], trials: int = 200, seed
     `vocabulary`, `pairs`, `decay`, `places`, `bits` (null where the rule has none), `state_elements` (elements) and
     `recalled_bits` (bits, by Fano's inequality; 0 below chance). Predicted rows are of kind `derived`. Simulated rows
     are of kind `measured`, with `low` and `high` (1.96 standard errors, within [0, 1]), n = `trials`, `standard_error`
-    and `seed`. Raises `ValueError` for no pairs, or as `simulated_accuracy` does.
+    and `seed`. With `trials` 0 nothing is simulated, and there are predicted rows only. Raises `ValueError` for no
+    pairs, or as `simulated_accuracy` does.
     """
     from recallscope.evidence import evidence, origin
 
     counts = [whole("pairs", n, 1) for n in pairs]
     if not counts:
         raise ValueError("pairs: at least one number of pairs, got none")
-    made = origin()
+    made = origin() if trials else {}
     rows: list[dict[str, Any]] = []
     for n in counts:
-        predicted, simulated = float(predicted_accuracy(memory, n)), simulated_accuracy(memory, n, trials, seed)
-        value, error = simulated.accuracy, simulated.standard_error
+        predicted = float(predicted_accuracy(memory, n))
         rows.append(_row(memory, n, predicted) | {"kind": "derived", "source": f"{SOURCE}.predicted_accuracy"})
+        if trials == 0:
+            continue
+        simulated = simulated_accuracy(memory, n, trials, seed)
+        value, error = simulated.accuracy, simulated.standard_error
         interval = {"low": max(value - CONFIDENCE * error, 0.0), "high": min(value + CONFIDENCE * error, 1.0)}
         measured = {"kind": "measured", "source": f"{SOURCE}.simulated_accuracy", "n": trials, **interval}
         rows.append(_row(memory, n, value) | measured | {"standard_error": error, "seed": seed} | made)
