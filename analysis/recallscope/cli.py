@@ -71,9 +71,9 @@ def slice_command(
     as_json: Json = False,
 ) -> None:
     """Score a text with two or more models and say which tokens explain the gap between them."""
+    from recallscope.bounds.demand.sliced import slice_text
     from recallscope.bundled import bundled_names
     from recallscope.slicing.attribution import attribute, format_table
-    from recallscope.slicing.run import slice_text
     from recallscope.slicing.scoring.windows import Windowing
     from recallscope.slicing.settings import SliceSettings, convention_settings
 

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from recallscope.bounds.demand.corpus import Demand
+    from recallscope.bounds.demand.states import AtState
 
 
 def demand_command(
@@ -39,7 +40,7 @@ def demand_command(
         reached = found.at_states(states) if found.models else []
     typer.echo(format_demand(found, reached))
     if out:
-        _write(found, out, str(records or text or "held-out packages"))
+        _write(found, reached, out, str(records or text or "held-out packages"))
     if as_json:
         from recallscope.bounds.demand.tables import state_table
 
@@ -62,11 +63,13 @@ def _numbers(text: str) -> list[float]:
         raise ValueError(f"state_bits: numbers separated by commas, got {text!r}") from None
 
 
-def _write(found: Demand, out: Path, subject: str) -> None:
+def _write(found: Demand, reached: list[AtState], out: Path, subject: str) -> None:
     from recallscope.bounds.demand.plots import served_against_size
-    from recallscope.bounds.demand.tables import demand_evidence
-    from recallscope.evidence import write_evidence
+    from recallscope.bounds.demand.tables import demand_evidence, state_evidence
+    from recallscope.evidence import evidence, write_evidence
     from recallscope.invocation import invocation
 
-    write_evidence(demand_evidence(found, subject, source=invocation()), out)
+    rows = demand_evidence(found, subject, source=invocation()).to_pylist()
+    rows += state_evidence(found, reached, subject, source=invocation()).to_pylist()
+    write_evidence(evidence(rows), out)
     served_against_size(found.table()).write_html(out.with_suffix(".html"), include_plotlyjs=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from recallscope.slicing.job import Job
 from recallscope.slicing.merge import merge
 from recallscope.slicing.records import read_records
 from recallscope.slicing.report import write_report
+from recallscope.slicing.report.section import Section
 from recallscope.slicing.report.views import document_views
 from recallscope.slicing.settings import SliceSettings
 from recallscope.slicing.tagging import Counts
 from recallscope.text import Tokenizer
+
+Further = Callable[[Path], Section | None]
+"""From the folder that holds records and atoms to a further section of the report; None: nothing to say."""
 
 OUTPUTS = ("records.parquet", "atoms.parquet", "report.json", "report.html")
 
@@ -49,7 +54,14 @@ def _threshold(settings: SliceSettings, counts: Counts | None) -> int | None:
 
 
 def write_outputs(
-    out: Path, job: Job, shards: int, names: list[str], counts: Counts | None, text: str, tokenizer: Tokenizer | None
+    out: Path,
+    job: Job,
+    shards: int,
+    names: list[str],
+    counts: Counts | None,
+    text: str,
+    tokenizer: Tokenizer | None,
+    further: Sequence[Further] = (),
 ) -> None:
     """Merge, reduce, report; `report.html` comes last, so that its presence means a finished run."""
     ids = steps.document_ids(job, shards)
@@ -65,11 +77,12 @@ def write_outputs(
         scored=job.settings.scored,
     )
     write_atoms(reduced, out / "atoms.parquet")
-    found = report(reduced)
+    sections = [section for make in further if (section := make(out))]
+    found = report(reduced) | {section.name: section.numbers for section in sections}
     temporary = out / "report.json.tmp"
     temporary.write_text(json.dumps(found, indent=1) + "\n")
     os.replace(temporary, out / "report.json")
     names_of = [row["slice"] for row in found["comparisons"][0]["partitions"]["recall"]]
     views = document_views(read_records(out), reduced, names_of, ids, tokenizer)
-    write_report(out / "report.html", found, views)
+    write_report(out / "report.html", found, views, sections)
     steps.clean(job)

@@ -12,7 +12,7 @@ from pathlib import Path
 from recallscope.progress import estimated, progress_bar
 from recallscope.slicing import job as steps
 from recallscope.slicing.job import Job
-from recallscope.slicing.outputs import OUTPUTS, write_outputs
+from recallscope.slicing.outputs import OUTPUTS, Further, write_outputs
 from recallscope.slicing.records import Records, read_records
 from recallscope.slicing.scoring import LossesFile, Scorer
 from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of, released_on_bad_input
@@ -34,6 +34,7 @@ def slice_text(
     batch_tokens: int = 8192,
     show_progress: bool | None = None,
     log: Callable[[str], None] | None = None,
+    further: Sequence[Further] = (),
 ) -> Records:
     """Score a text with two or more models and attribute the gaps of their losses.
 
@@ -62,6 +63,8 @@ def slice_text(
         Default: if stderr is a terminal.
     log : callable, optional
         Receives one line of plain text per event worth knowing (the estimate of the time, a halved batch).
+    further : sequence of callables
+        Makers of further sections of the report, from the run's folder; what is no part of slicing.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def slice_text(
     claim_folder(out, manifest_of(settings, inputs.identities()))
     if not all((out / name).exists() for name in OUTPUTS):
         with released_on_bad_input(out):
-            _run(out, settings, inputs, show_progress, log or (lambda line: None))
+            _run(out, settings, inputs, show_progress, log or (lambda line: None), further)
     return replace(read_records(out), keep=keep)
 
 
@@ -94,7 +97,14 @@ class _TemporaryFolder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def _run(out: Path, settings: SliceSettings, inputs: Inputs, show: bool | None, log: Callable[[str], None]) -> None:
+def _run(
+    out: Path,
+    settings: SliceSettings,
+    inputs: Inputs,
+    show: bool | None,
+    log: Callable[[str], None],
+    further: Sequence[Further],
+) -> None:
     tokenizer, counts = inputs.tokenizer, inputs.counts
     job = Job(out / "work", settings, tokenizer.bos if tokenizer else None, inputs.vocabulary)
     job.work.mkdir(exist_ok=True)
@@ -107,7 +117,7 @@ def _run(out: Path, settings: SliceSettings, inputs: Inputs, show: bool | None, 
             counts = steps.count_training(job, shards, training, inputs.training.name, advance)
     names = [model.name for model in inputs.models]
     _score(job, inputs.models, shards, heartbeat, show, log)
-    write_outputs(out, job, shards, names, counts, inputs.text.name, tokenizer)
+    write_outputs(out, job, shards, names, counts, inputs.text.name, tokenizer, further)
 
 
 def _score(

@@ -13,7 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from recallscope import look
-from recallscope.bounds.demand import carried_gain, demand, demand_evidence, format_demand, gain_limit, spans
+from recallscope.bounds.demand import (
+    carried_gain,
+    demand,
+    demand_evidence,
+    format_demand,
+    gain_limit,
+    spans,
+    state_evidence,
+)
 from recallscope.bounds.demand import records as records_module
 from recallscope.bounds.demand.plots import gain_against_state, served_against_size
 from recallscope.bounds.demand_command import demand_command
@@ -174,6 +182,25 @@ def test_rows_of_evidence():
     assert rows[3]["value"] == found.best[8] and rows[3]["n"] == found.hits
 
 
+def test_rows_of_evidence_in_bits():
+    """Worked out from the records: the mean loss on the hits, and what is left of it after the gain."""
+    rows = corpus()
+    found, hits = demand(rows, "less"), hits_by_loop(rows, None)
+    at = [int(np.flatnonzero((rows["document"] == d) & (rows["position"] == i))[0]) for d, _, _, i in hits]
+    less, whole = rows["loss_less"][at], rows["loss_whole"][at]
+    table = state_evidence(found, found.at_states([8]), "five documents").to_pylist()
+    got = {(row["metric"], row["bound"]): row["value"] for row in table}
+    assert got["loss on hits", "memoryless"] == pytest.approx(less.mean(), rel=1e-12)
+    assert got["loss on hits", "whole context"] == pytest.approx(np.minimum(less, whole).mean(), rel=1e-12)
+    gain = np.maximum(less - whole, 0).mean() / math.log(2)
+    assert got["gain per hit", "whole context"] == pytest.approx(gain, rel=1e-12)
+    (limit,) = found.at_states([8])
+    assert got["loss on hits", "limit"] == pytest.approx(limit.lowest_loss, rel=1e-12)
+    assert got["gain per hit", "carried"] * len(hits) == pytest.approx(limit.carried_bits, rel=1e-12)
+    assert {row["unit"] for row in table} == {"bits", "nats"} and {row["memoryless"] for row in table} == {"less"}
+    assert state_evidence(found, [], "five documents").num_rows == 0
+
+
 def test_figures_are_in_the_house_look():
     found = demand(corpus())
     figure: Any = served_against_size(found.table())
@@ -200,7 +227,8 @@ def test_the_command(tmp_path):
     assert said["hits"] == found.hits and said["models"] == ["less", "whole"]
     assert [row["best"] for row in said["sizes"]] == found.table()["best"].to_pylist()
     assert [at["limit_bits"] for at in said["states"]] == [at.limit_bits for at in found.at_states([8, 64])]
-    assert len((tmp_path / "demand.jsonl").read_text().splitlines()) == 33
+    metrics = [json.loads(line)["metric"] for line in (tmp_path / "demand.jsonl").read_text().splitlines()]
+    assert [metrics.count(name) for name in ("hits served", "gain per hit", "loss on hits")] == [33, 6, 6]
     assert "plotly" in (tmp_path / "demand.html").read_text(encoding="utf-8")
 
 

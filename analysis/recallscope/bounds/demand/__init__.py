@@ -11,3 +11,4 @@ from recallscope.bounds.demand.selective import selective_capacity as selective_
 from recallscope.bounds.demand.states import AtState as AtState
 from recallscope.bounds.demand.tables import demand_evidence as demand_evidence
 from recallscope.bounds.demand.tables import format_demand as format_demand
+from recallscope.bounds.demand.tables import state_evidence as state_evidence

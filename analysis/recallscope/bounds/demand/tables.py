@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,31 @@ def demand_evidence(found: Demand, subject: str, sizes: Iterable[int] = SIZES, s
         for row in table_of_sizes(found, sizes).to_pylist()
         for name in MEMORIES
     )
+
+
+def state_evidence(found: Demand, states: Sequence[AtState], subject: str, source: str | None = None) -> pa.Table:
+    """Rows of evidence of the text `subject`: `gain per hit` in bits and `loss on hits` in nats, by `bound` and state.
+
+    `bound` is "limit" (`AtState.limit_bits`), "carried", and once each, without a state, "whole context" and, for the
+    loss, "memoryless"; n is all hits. Empty without states.
+    """
+    from recallscope.evidence import evidence, origin
+
+    models = dict(zip(("memoryless", "whole"), found.models, strict=False))
+    made = origin() | {"source": source, "kind": "derived", "subject": subject, "n": found.hits} | models
+    made |= {"tokens": found.tokens, "reach": found.reach}
+    gains: list[tuple[str, float | None, float]] = []
+    for at in states:
+        gains += [("limit", at.state_bits, at.limit_bits), ("carried", at.state_bits, at.carried_bits)]
+    if states:
+        gains += [("whole context", None, states[0].gain_bits), ("memoryless", None, 0.0)]
+    rows: list[dict[str, Any]] = []
+    for bound, state, bits in gains:
+        per_hit, row = bits / found.hits, made | {"bound": bound, "state_bits": state}
+        loss = states[0].memoryless_loss - per_hit * float(np.log(2))
+        rows.append(row | {"metric": "gain per hit", "unit": "bits", "value": per_hit})
+        rows.append(row | {"metric": "loss on hits", "unit": "nats", "value": loss})
+    return evidence(rows)
 
 
 def format_demand(found: Demand, states: Sequence[AtState] = (), sizes: Iterable[int] = SIZES) -> str:

@@ -48,10 +48,11 @@ def described(report: Report) -> dict[str, Any]:
         "position": plots.loss_gap_by_position,
     }
     made |= {by: draw(report) for by, draw in binned.items() if list(_with(report, by))}
-    return {name: _bare(figure) for name, figure in made.items()}
+    return {name: bare(figure) for name, figure in made.items()}
 
 
-def _bare(figure: Any) -> dict[str, Any]:
+def bare(figure: Any) -> dict[str, Any]:
+    """A figure's data and layout without its template."""
     described = figure.to_plotly_json()
     return {"data": described["data"], "layout": {k: v for k, v in described["layout"].items() if k != "template"}}
 

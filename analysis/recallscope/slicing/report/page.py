@@ -11,19 +11,25 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from recallscope.slicing.report import embed, figures, tables, tokens, words
+from recallscope.slicing.report import embed, figures, section, tables, tokens, words
+from recallscope.slicing.report.section import Section
 
 Report = Mapping[str, Any]
 
 TOKEN_VIEW = ("text.js", "blocks.js", "current.js", "controls.js")
 
 
-def write_report(path: str | os.PathLike[str], report: Report, views: Sequence[Mapping[str, Any]] = ()) -> None:
+def write_report(
+    path: str | os.PathLike[str],
+    report: Report,
+    views: Sequence[Mapping[str, Any]] = (),
+    sections: Sequence[Section] = (),
+) -> None:
     """Write the report as one HTML file that needs no network; see :func:`page` for the arguments.
 
     The file appears under its name only when complete (temporary name in the same folder, then rename).
     """
-    text = page(report, views)
+    text = page(report, views, sections)
     target = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
@@ -36,13 +42,14 @@ def write_report(path: str | os.PathLike[str], report: Report, views: Sequence[M
         raise
 
 
-def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
+def page(report: Report, views: Sequence[Mapping[str, Any]] = (), sections: Sequence[Section] = ()) -> str:
     """The HTML text of a report.
 
     Parameters: ``report`` is the object of report.json (format ``recallscope-report-1``). ``views`` are the documents
     of the token view, each {"id", "text_pieces" (decoded text of each token), "losses": {model: nats or null},
     "distance" (visible, 0 = none), "slice" (index into the recall partition, -1 = none), "count" (or null)}, all lists
-    of one length. Keep them to about 50,000 tokens in all; every token is some 25 bytes of the file.
+    of one length. Keep them to about 50,000 tokens in all; every token is some 25 bytes of the file. ``sections`` are
+    what other instruments add.
 
     All text from the report and the documents is escaped; tokens reach the page as text nodes only.
     """
@@ -55,7 +62,7 @@ def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
     view = '"use strict";\n(() => {\n' + "\n".join(map(_asset, TOKEN_VIEW)) + "})();"
     # The text before plotly, which takes a second to compile when the browser sees it for the first time.
     scripts = [_asset("theme.js"), view, plotly.offline.get_plotlyjs(), _asset("figures.js")]
-    drawn = figures.described(report)
+    drawn = figures.described(report) | section.described(sections)
     # One substitution: a placeholder inside substituted text stays as it is.
     return Template(_asset("page.html")).substitute(
         policy=escape(embed.policy(scripts)),
@@ -67,6 +74,7 @@ def page(report: Report, views: Sequence[Mapping[str, Any]] = ()) -> str:
         totals=tables.totals(report),
         recall="".join(_recall(report, comparison) for comparison in report["comparisons"]),
         figures="".join(figures.element(*caption) for caption in figures.CAPTIONS if caption[0] in drawn),
+        further="\n".join(map(section.element, sections)),
         tokens_hidden="" if views else "hidden",
         details=_details(report),
         notes=_items(_notes(report)),
