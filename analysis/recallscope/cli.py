@@ -12,6 +12,7 @@ import typer
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
 from recallscope.invocation import invoked
+from recallscope.profiling.command import profile_command, roofline_command
 from recallscope.prompting.command import zero_shot_command
 from recallscope.training.shell import sweep_command, train_app
 
@@ -21,6 +22,8 @@ app.add_typer(bound_app, name="bound")
 app.command("sweep")(sweep_command)
 app.command("zero-shot")(zero_shot_command)
 app.command("demand")(demand_command)
+app.command("profile")(profile_command)
+app.command("roofline")(roofline_command)
 
 Text = Annotated[
     str | None,

@@ -1,0 +1,64 @@
+"""What Based's linear attention computes and moves."""
+
+from __future__ import annotations
+
+from recallscope_kernels.ops._shape import Cost, Shape, check_mode, pairs, squares, whole_chunks
+from recallscope_kernels.ops.based.reference import feature_count
+
+CHUNK = 64
+PACKED = 160  # feature columns of the Triton kernel at K = 16: 9 rolled products of 16, and 16 of first order
+
+
+def based_cost(
+    shape: Shape,
+    mode: str = "fwd",
+    implementation: str = "chunked",
+    itemsize: int = 2,
+    state_itemsize: int = 4,
+    chunk: int = CHUNK,
+) -> Cost:
+    """Cost of one call on all B sequences and H heads.
+
+    Useful products are those of the chunked form with F symmetric features and the V + 1 columns of values and
+    normaliser: `4 F (V + 1)` a token, and `2 (K + V + 1)` for each pair inside a chunk. Bytes do not include states in
+    or out of a whole sequence (`state_itemsize F (V + 1)` each); decoding reads and writes the state. Left out:
+    elementwise work (features, 1 + s + s²/2, the division), 3 F or so a token.
+    """
+    check_mode(mode)
+    state = feature_count(shape.K) * (shape.V + 1)
+    sequences, token = shape.B * shape.H, itemsize * (2 * shape.K + 2 * shape.V)
+    if mode == "decode":
+        flops, moved = 4 * state, 2 * state_itemsize * state + token
+        return Cost(sequences * flops, sequences * flops, sequences * moved, sequences * state)
+    counted = {"fwd": forward_flops, "bwd": backward_flops}[mode]
+    useful, executed = counted(shape, pairs(shape.T, chunk)), counted(shape, squares(shape.T, chunk))
+    if (mode, implementation) == ("fwd", "triton"):
+        executed = triton_forward_flops(shape)
+    moved = shape.T * (token if mode == "fwd" else itemsize * (4 * shape.K + 4 * shape.V) + 4)
+    known = None if implementation.startswith("fla") else executed
+    return Cost(useful, known, sequences * moved, sequences * state)
+
+
+def forward_flops(shape: Shape, score_entries: int) -> int:
+    """`N [4 F (V + 1) T + 2 (K + V + 1) P]`, P score entries: update the state, read it, and the chunk's own pairs."""
+    values = shape.V + 1
+    state = 4 * feature_count(shape.K) * values * shape.T
+    return shape.B * shape.H * (state + 2 * (shape.K + values) * score_entries)
+
+
+def backward_flops(shape: Shape, score_entries: int) -> int:
+    """`N [10 F (V + 1) T + 2 (3 K + 2 (V + 1)) P]`: states are computed again, and so are the scores."""
+    values = shape.V + 1
+    state = 10 * feature_count(shape.K) * values * shape.T
+    return shape.B * shape.H * (state + 2 * (3 * shape.K + 2 * values) * score_entries)
+
+
+def triton_forward_flops(shape: Shape, chunk: int = CHUNK) -> int:
+    """Products of the Triton kernel (K = 16), on whole chunks and per block of at most 64 columns of V.
+
+    A token and block: update and read of the packed state, `4 · 160 V`; scores and their use, `2 C (16 + V)`; rolled
+    copies of q and k, `4 · 16 · 160`; the 16 × 16 sums of the normaliser, `4 · 16 · 16`.
+    """
+    block = min(shape.V, 64)
+    each = 4 * PACKED * block + 2 * chunk * (16 + block) + 4 * 16 * PACKED + 4 * 16 * 16
+    return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * each

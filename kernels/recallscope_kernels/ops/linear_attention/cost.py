@@ -1,0 +1,37 @@
+"""What linear attention computes and moves."""
+
+from __future__ import annotations
+
+from recallscope_kernels.ops._shape import Cost, Shape, check_mode, pairs, whole_chunks
+
+CHUNK = 64
+
+
+def linear_attention_cost(
+    shape: Shape,
+    mode: str = "fwd",
+    implementation: str = "chunked",
+    itemsize: int = 2,
+    state_itemsize: int = 4,
+    chunk: int = CHUNK,
+) -> Cost:
+    """Cost of one call on all B sequences and H heads.
+
+    Forward `4 K V` a token and `2 (K + V)` a pair inside a chunk; backward twice that, as states and scores are kept.
+    Useful: the pairs j ≤ i of a chunk. Executed: whole chunks, C the smaller of `chunk` and T.
+    """
+    check_mode(mode)
+    sequences, state, token = shape.B * shape.H, shape.K * shape.V, 2 * itemsize * (shape.K + shape.V)
+    if mode == "decode":
+        flops, moved = 4 * state, 2 * state_itemsize * state + token
+        return Cost(sequences * flops, sequences * flops, sequences * moved, sequences * state)
+    times, chunk, moved = (1 if mode == "fwd" else 2), min(chunk, shape.T), shape.T * token
+    if mode == "bwd":
+        moved = shape.T * itemsize * (4 * shape.K + 3 * shape.V)
+    useful = times * (4 * state * shape.T + 2 * (shape.K + shape.V) * pairs(shape.T, chunk))
+    tokens = whole_chunks(shape.T, chunk)
+    executed = times * tokens * (4 * state + 2 * chunk * (shape.K + shape.V))
+    if mode == "bwd" and tokens == chunk:  # a lone chunk reads a state, and writes one, that need no gradient
+        executed -= 6 * chunk * state
+    known = None if implementation == "fla" else sequences * executed
+    return Cost(sequences * useful, known, sequences * moved, sequences * state)
