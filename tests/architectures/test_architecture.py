@@ -97,6 +97,14 @@ def test_bytes_by_hand():
     assert shape.training_bytes(7) == 2 * (2 * (weights + 2 * 8) + shape.parameters() + 7 * 6 * 5 * 8)
 
 
+def test_lightning_layers_know_their_place():
+    shape = architecture("lightning:width=64,heads=4,layers=3")
+    assert [(layer["layer"], layer["layers"]) for layer in shape.config.layers] == [(0, 3), (1, 3), (2, 3)]
+    assert shape.state_elements(10) == 3 * architecture("lightning:width=64,heads=4").state_elements(10)
+    with pytest.raises(ValueError, match="options: lightning takes .*, got layer"):
+        architecture("lightning:width=64,layer=1,layers=3")
+
+
 def test_experts_that_a_batch_reads_against_simulation():
     shape = Architecture("test", CONFIG)
     expert, tokens = 3 * 64 * 8, 6

@@ -28,7 +28,7 @@ def architecture(name: str | None = None, *, mixer: str | None = None, **options
         Instead of a name: a mixer in `MIXERS`.
     **options
         `width` (2,048), `layers` (1), `ffn_width` (0: none), `vocabulary` (0: neither embedding nor head), `tied`, and
-        the mixer's own. The defaults describe a single bare layer.
+        the mixer's own but its place in the stack. The defaults describe a single bare layer.
 
     Raises `ValueError` for unknown names and options; it lists the known ones.
     """
@@ -74,6 +74,8 @@ def _repeated(label: str, mixer: str, options: dict[str, Any]) -> Architecture:
     if mixer not in MIXERS:
         raise ValueError(f"mixer: one of {', '.join(MIXERS)}, got {mixer!r}")
     own = mixer_options(mixer)
+    placed = {"layer", "layers"} <= set(own)  # a mixer that depends on its place in the stack
+    own = {key: value for key, value in own.items() if not placed or key not in ("layer", "layers")}
     unknown = set(options) - set(_SHAPE) - set(own) - set(FFN_OPTIONS)
     if unknown:
         known = ", ".join([*_SHAPE, *own, *FFN_OPTIONS[1:]])
@@ -84,9 +86,9 @@ def _repeated(label: str, mixer: str, options: dict[str, Any]) -> Architecture:
         if not isinstance(shape[key], int) or shape[key] < least:
             raise ValueError(f"{key}: an integer of at least {least}, got {shape[key]!r}")
     layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _SHAPE}
-    config = ModelConfig(
-        shape["vocabulary"], shape["width"], (layer,) * shape["layers"], shape["ffn_width"], tied=shape["tied"]
-    )
+    count = shape["layers"]
+    layers = tuple(layer | ({"layer": place, "layers": count} if placed else {}) for place in range(count))
+    config = ModelConfig(shape["vocabulary"], shape["width"], layers, shape["ffn_width"], tied=shape["tied"])
     return Architecture(label, config)
 
 
