@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from recallscope.audit.command import audit_command
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
 from recallscope.invocation import invoked
 from recallscope.profiling.command import profile_command, roofline_command
 from recallscope.prompting.command import zero_shot_command
+from recallscope.published.command import published_command
 from recallscope.training.shell import sweep_command, train_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -22,6 +24,8 @@ app.add_typer(bound_app, name="bound")
 app.command("sweep")(sweep_command)
 app.command("zero-shot")(zero_shot_command)
 app.command("demand")(demand_command)
+app.command("published")(published_command)
+app.command("audit")(audit_command)
 app.command("profile")(profile_command)
 app.command("roofline")(roofline_command)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from recallscope.published import published_names, published_table
+from recallscope.published import published_table
 from recallscope.training.sweeps.plans import based_figure2
 
+FIGURES = ("based_figure2", "zoology_tradeoff")
 LENGTH = 1024  # of the longest test, at which the figure counts states
 
 
@@ -15,14 +16,7 @@ def rows(name: str, metric: str = "accuracy") -> list[dict[str, Any]]:
     return [row for row in published_table(name).to_pylist() if row["metric"] == metric]
 
 
-def test_names():
-    assert published_names() == ["based_figure2", "zoology_tradeoff"]
-    assert published_table(*published_names()).num_rows == sum(published_table(n).num_rows for n in published_names())
-    with pytest.raises(ValueError, match="names: some of based_figure2, zoology_tradeoff, got 'nope'"):
-        published_table("nope")
-
-
-@pytest.mark.parametrize("name", published_names())
+@pytest.mark.parametrize("name", FIGURES)
 def test_points_carry_their_error_and_their_source(name: str):
     points = rows(name)
     assert len(points) > 30
@@ -34,7 +28,7 @@ def test_points_carry_their_error_and_their_source(name: str):
         assert "memory" not in row["trust"]
 
 
-@pytest.mark.parametrize("name", published_names())
+@pytest.mark.parametrize("name", FIGURES)
 def test_tests_are_those_of_the_released_configuration(name: str):
     (sweep,) = based_figure2()
     planned = [(task.vocabulary, task.length, task.pairs) for task in sweep.mix.test]  # type: ignore[attr-defined]
