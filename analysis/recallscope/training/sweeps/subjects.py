@@ -51,8 +51,8 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     before = ({"mixer": first},) if first else ()
     pattern = (*before, layer) * shape["layers"] if shape.get("alternate") else before + (layer,) * shape["layers"]
     layers, loops = pattern[: shape["layers"]], shape["loops"]
-    own = {key: shape.get(key, False) for key in ("tied", "inject")}
-    config = ModelConfig(1, shape["width"], layers, shape["ffn_width"], loops=loops, **own)
+    tied, inject = (bool(shape.get(key, False)) for key in ("tied", "inject"))
+    config = ModelConfig(1, shape["width"], layers, shape["ffn_width"], tied=tied, loops=loops, inject=inject)
     return Subject(text, mixer, config)
 
 
