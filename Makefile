@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo models test bench clean
+.PHONY: demo models test bench figures gpu clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,6 +29,15 @@ test: .venv/installed
 bench: .venv/installed
 	$(BIN)/python tests/bench/bench_tags.py
 	$(BIN)/python tests/bench/bench_atoms.py
+
+# On a machine with one NVIDIA GPU: the Triton kernels are right, then rows of evidence for kernels/evidence.
+gpu: .venv/installed
+	$(BIN)/pytest -q tests/kernels/test_based_triton.py tests/kernels/test_decode_triton.py
+	$(BIN)/python paper_figures/kernels_rows.py
+
+# Every figure of paper_figures, its table, and the README there, from stored evidence; nothing is trained or downloaded.
+figures: .venv/installed
+	$(BIN)/python paper_figures/make_figures.py
 
 clean:
 	rm -rf .venv runs

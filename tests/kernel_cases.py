@@ -19,6 +19,8 @@ TOLERANCES = {
 def assert_close(name: str, got: Tensor, want: Tensor, dtype: torch.dtype) -> None:
     """Fails with the name, the relative error, and the largest difference and where it is."""
     assert got.shape == want.shape, f"{name}: {list(got.shape)} for {list(want.shape)}"
+    if not got.numel():
+        return
     difference = (got.double() - want.double()).abs()
     error = (difference.norm() / want.double().norm().clamp(min=1)).item()
     worst = torch.unravel_index(difference.argmax(), difference.shape)

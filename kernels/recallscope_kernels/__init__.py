@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from recallscope_kernels.ops.delta_rule import delta_rule as delta_rule
     from recallscope_kernels.ops.delta_rule import delta_rule_decode as delta_rule_decode
     from recallscope_kernels.ops.delta_rule import gated_delta_rule as gated_delta_rule
+    from recallscope_kernels.ops.jrt_prefix import jrt_prefix as jrt_prefix
     from recallscope_kernels.ops.linear_attention import linear_attention as linear_attention
     from recallscope_kernels.ops.linear_attention import linear_attention_decode as linear_attention_decode
+    from recallscope_kernels.ops.linear_attention import simple_gla as simple_gla
+    from recallscope_kernels.ops.linear_attention import simple_gla_decode as simple_gla_decode
 
 _WHERE = {
     "attention": "attention",
@@ -27,8 +30,11 @@ _WHERE = {
     "delta_rule": "delta_rule",
     "delta_rule_decode": "delta_rule",
     "gated_delta_rule": "delta_rule",
+    "jrt_prefix": "jrt_prefix",
     "linear_attention": "linear_attention",
     "linear_attention_decode": "linear_attention",
+    "simple_gla": "linear_attention",
+    "simple_gla_decode": "linear_attention",
 }
 
 

@@ -6,9 +6,19 @@ import importlib.util
 
 import pytest
 import torch
-from recallscope_kernels import attention, based, based_decode, delta_rule, linear_attention
-from recallscope_kernels.ops import OPERATORS, Shape, decoding, operands, operator_by_name
+from recallscope_kernels import (
+    attention,
+    based,
+    based_decode,
+    delta_rule,
+    delta_rule_decode,
+    linear_attention,
+    linear_attention_decode,
+    simple_gla,
+)
+from recallscope_kernels.ops import OPERATORS, Shape, _triton, decoding, operands, operator_by_name
 from recallscope_kernels.ops.based import launch
+from recallscope_kernels.ops.matrix_state import launch as matrix_launch
 
 Q, K, V = operands("based", Shape(1, 8, 2, 16, 16))
 STATE = torch.zeros(1, 2, 153, 17)
@@ -56,7 +66,7 @@ def test_decoding():
         based_decode(*one, STATE.mT)
     with pytest.raises(ValueError, match="state: contiguous, as it is updated in place"):
         based_decode(*one, torch.zeros(1, 2, 17, 153).mT)
-    with pytest.raises(ValueError, match="operator: decoding of based runs in torch, got 'fla-parallel'"):
+    with pytest.raises(ValueError, match="operator: decoding of based has chunked, triton, got 'fla-parallel'"):
         decoding("based", Shape(1, 1, 1, 16, 16), implementation="fla-parallel")
 
 
@@ -74,8 +84,12 @@ def test_attention():
 
 
 def test_gates():
-    with pytest.raises(ValueError, match=r"beta: \[1, 8, 2\] on cpu, got \[1, 8, 2, 1\]"):
+    with pytest.raises(ValueError, match=r"beta: \[1, 8, 2\] of a floating dtype on cpu, got \[1, 8, 2, 1\]"):
         delta_rule(Q, K, V, torch.ones(1, 8, 2, 1))
+    with pytest.raises(ValueError, match=r"log_decay: \[1, 8, 2\] of a floating dtype on cpu, got .* of torch.int64"):
+        simple_gla(Q, K, V, torch.ones(1, 8, 2, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"beta: \[1, 1, 2\] of a floating dtype on cpu, got \[1, 2\]"):
+        delta_rule_decode(Q[:, :1], K[:, :1], V[:, :1], torch.ones(1, 2), None, torch.zeros(1, 2, 16, 16))
     if importlib.util.find_spec("fla") is None:
         with pytest.raises(ValueError, match="implementation: flash-linear-attention is not installed"):
             delta_rule(Q, K, V, torch.ones(1, 8, 2), implementation="fla")
@@ -83,10 +97,12 @@ def test_gates():
 
 @pytest.mark.parametrize("name", ["nothing", "nothing:chunked"])
 def test_names(name):
-    with pytest.raises(ValueError, match=r"operator: one of based, attention, .*, got 'nothing'"):
+    with pytest.raises(ValueError, match=r"operator: one of based, jrt_prefix, attention, .*, got 'nothing'"):
         operator_by_name(name)
-    with pytest.raises(ValueError, match="operator: delta_rule has chunked, fla, got 'triton'"):
-        operator_by_name("delta_rule:triton")
+    with pytest.raises(ValueError, match="operator: delta_rule has chunked, fla, triton, got 'flash'"):
+        operator_by_name("delta_rule:flash")
+    with pytest.raises(ValueError, match="implementation: one of chunked, fla, got 'triton'"):  # it decodes only
+        linear_attention(Q, K, V, implementation="triton")
 
 
 def test_shapes():
@@ -112,15 +128,31 @@ def test_what_the_kernel_does_not_take():
     assert str(launch.refusal(far, far, far)).startswith(
         "triton takes chunks of 64 tokens within 2**31 elements, got strides"
     )
-    if not launch._interpreted() and not torch.cuda.is_available():
+    if not _triton.interpreted() and not torch.cuda.is_available():
         with pytest.raises(ValueError, match=r"implementation: triton takes tensors on a GPU .*, got cpu"):
             based(Q, K, V, implementation="triton")
     o, _ = based(Q[..., :8], K[..., :8], V)
     assert o.shape == V.shape
 
 
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+def test_what_the_decoding_kernel_does_not_take():
+    def refusal(key=16, value=16, dtype=torch.float32):
+        return matrix_launch.refusal(*(torch.zeros(1, dtype=dtype).expand(1, 1, 1, n) for n in (key, value)))
+
+    assert refusal(key=1025) == "triton decodes K of at most 1024, got 1025"
+    assert refusal(1024, 524281) == "triton decodes V of at most 524280 at K = 1024, got 524281"
+    assert refusal(dtype=torch.float64) == "triton takes float16, bfloat16 or float32, got torch.float64"
+    one = Q[:, :1], K[:, :1], V[:, :1], torch.zeros(1, 2, 16, 16)
+    if not _triton.interpreted() and not torch.cuda.is_available():
+        with pytest.raises(ValueError, match=r"implementation: triton takes tensors on a GPU .*, got cpu"):
+            linear_attention_decode(*one, implementation="triton")
+    with pytest.raises(ValueError, match="implementation: one of torch, triton, got 'chunked'"):
+        linear_attention_decode(*one, implementation="chunked")
+
+
 def test_no_triton(monkeypatch):
-    monkeypatch.setattr(launch, "_installed", lambda: False)
+    monkeypatch.setattr(_triton, "installed", lambda: False)
     with pytest.raises(
         ValueError, match=r"implementation: triton is not installed \(pip install 'recallscope\[triton\]'\)"
     ):

@@ -1,57 +1,22 @@
-"""The Triton kernel: interpreted, against the float64 reference, and counted; and compiled ahead of time for sm_90."""
+"""The Triton kernels of Based against the float64 reference, and counted: in the interpreter, or on a GPU."""
 
 from __future__ import annotations
-
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from kernel_cases import LENGTHS, assert_close, gradients, make, poisoned, some_state
-from recallscope_kernels import based, based_decode
+from recallscope_kernels import based, based_decode, jrt_prefix
 from recallscope_kernels.ops import Shape, operands
 from recallscope_kernels.ops.based import based_cost, based_reference
 from recallscope_kernels.ops.based.packing import pack, unpack
+from recallscope_kernels.ops.jrt_prefix import jrt_prefix_reference
 from torch.utils.flop_counter import FlopCounterMode
+from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, filled_with_nan, runs
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products need on a GPU
-INSTALLED = importlib.util.find_spec("triton") is not None
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-DTYPES = [torch.float32, torch.float16] if INTERPRETED else [torch.bfloat16, torch.float16]
-ROOT = Path(__file__).parents[2]
-runs = pytest.mark.skipif(not (INSTALLED and (INTERPRETED or DEVICE == "cuda")), reason="run in a child, interpreted")
-
-
-def child(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """Another Python: how Triton treats kernels is settled when it is imported."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "TRITON_INTERPRET"))}
-    path = os.pathsep.join(str(ROOT / name) for name in ("analysis", "kernels", "tests"))
-    call = [sys.executable, "-W", "ignore", *arguments]
-    return subprocess.run(call, env=kept | {"PYTHONPATH": path} | environment, cwd=ROOT, capture_output=True, text=True)
-
-
-@pytest.mark.skipif(not INSTALLED, reason="triton is not installed")
-@pytest.mark.skipif(INTERPRETED or DEVICE == "cuda", reason="the tests below run here")
-def test_the_interpreter_suite():
-    done = child(["-m", "pytest", "-q", "-p", "no:cacheprovider", __file__], TRITON_INTERPRET="1")
-    assert done.returncode == 0 and " passed" in done.stdout, done.stdout[-3000:] + done.stderr[-2000:]
-
-
-@pytest.fixture
-def filled_with_nan():
-    """What torch allocates without a value is NaN."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
+__all__ = ["filled_with_nan"]  # for every test
 
 
 @runs
-@pytest.mark.usefixtures("filled_with_nan")
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize(("dtype", "time"), [*((DTYPES[0], t) for t in LENGTHS), (DTYPES[1], 65), (DTYPES[1], 130)])
 def test_outputs_and_states(dtype, time, with_state):
@@ -65,7 +30,6 @@ def test_outputs_and_states(dtype, time, with_state):
 
 
 @runs
-@pytest.mark.usefixtures("filled_with_nan")
 def test_gradients():
     state = some_state("based", DTYPES[0]).to(DEVICE)
     given = [u.to(DEVICE).requires_grad_() for u in (*make("based", 65, DTYPES[0]), state)]
@@ -74,6 +38,16 @@ def test_gradients():
     want = based_reference(*exact[:3], initial_state=exact[3])
     for pair in zip(gradients(got, given), gradients(want, exact), strict=True):
         assert_close("gradient", *pair, DTYPES[0])
+
+
+@runs
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_kernel_goes_on_from_an_encoded_prefix(dtype):
+    given = [poisoned(u).to(DEVICE) for u in make("jrt_prefix", 70, dtype)]
+    got = jrt_prefix(*given, output_final_state=True, implementation="triton")
+    want = jrt_prefix_reference(*given)
+    assert_close("outputs", got[0], want[0], dtype)
+    assert_close("state", got[1], want[1], dtype)  # type: ignore[arg-type]
 
 
 @runs
@@ -144,16 +118,3 @@ def test_executed_flops_are_those_that_run(time, value, monkeypatch):
 def test_packing_is_undone_by_unpacking():
     state = some_state("based", torch.float64)
     torch.testing.assert_close(unpack(*pack(state, 0.3), 0.3), state, rtol=1e-14, atol=1e-14)
-
-
-@pytest.mark.skipif(not INSTALLED, reason="triton is not installed")
-@pytest.mark.skipif(INTERPRETED, reason="kernels are compiled without the interpreter")
-def test_compiled_for_hopper():
-    """At K = 16, V = 64, chunks of 64, bfloat16: tensor cores by wgmma, nothing spilled, states in and out."""
-    done = child(["-m", "recallscope_kernels.profiling.compiled", '[{"keep": true}, {"kernel": "decode"}]'])
-    assert done.returncode == 0, done.stderr[-2000:]
-    forward, decode = (json.loads(line) for line in done.stdout.splitlines())
-    assert forward["wgmma"] >= 60 and forward["mma_sync"] <= 8 and forward["shared_bytes"] <= 113 * 1024
-    for row in (forward, decode):
-        assert row["target"] == "sm_90" and row["registers"] <= 255
-        assert row["spill_store_bytes"] == row["spill_load_bytes"] == row["stack_bytes"] == 0

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from kernel_cases import LENGTHS, assert_close, gradients, make, poisoned, some_state
-from recallscope_kernels import attention_decode, based, based_decode, delta_rule_decode, linear_attention_decode
+from recallscope_kernels import (
+    attention_decode,
+    based,
+    based_decode,
+    delta_rule_decode,
+    linear_attention_decode,
+    simple_gla_decode,
+)
 from recallscope_kernels.ops import OPERATORS, Shape, decoding, operands
 from recallscope_kernels.ops.based import based_reference, taylor_features
 from recallscope_kernels.ops.based.rolled import rolled_features, rolled_features_backward, rolled_order
@@ -71,9 +78,12 @@ def test_based_at_other_widths(key, value):
 @pytest.mark.parametrize("name", RECURRENT)
 def test_two_calls_are_one(name):
     given, run = make(name, 130, torch.float64), OPERATORS[name].run
+    begin, rest = [u[:, :47] for u in given], [u[:, 47:] for u in given]
+    if name == "jrt_prefix":  # all of the prefix before any token
+        begin[3:], rest[3:] = given[3:], [u[:, :0] for u in given[3:]]
     whole = run(*given, output_final_state=True)
-    first, state = run(*(u[:, :47] for u in given), output_final_state=True)
-    second, state = run(*(u[:, 47:] for u in given), initial_state=state, output_final_state=True)
+    first, state = run(*begin, output_final_state=True)
+    second, state = run(*rest, initial_state=state, output_final_state=True)
     assert_close("outputs", torch.cat([first, second], 1), whole[0], torch.float64)
     assert_close("state", state, whole[1], torch.float64)
 
@@ -83,10 +93,12 @@ def test_decoding_is_one_more_token(name):
     state, token = some_state(name, torch.float64), make(name, 1, torch.float64)
     want, last = OPERATORS[name].reference(*token, initial_state=state)
     q, k, v, *gates = token
-    if name == "based":
+    if name in ("based", "jrt_prefix"):
         got = based_decode(q, k, v, state)
     elif name == "linear_attention":
         got = linear_attention_decode(q, k, v, state)
+    elif name == "simple_gla":
+        got = simple_gla_decode(q, k, v, gates[0], state)
     else:
         got = delta_rule_decode(q, k, v, gates[0], gates[1] if len(gates) > 1 else None, state)
     assert_close("outputs", got, want, torch.float64)

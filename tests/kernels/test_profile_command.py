@@ -44,7 +44,7 @@ def test_profile(mode, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["profile", "nothing"], "operator: one of based, attention, "),
+        (["profile", "nothing"], "operator: one of based, jrt_prefix, attention, "),
         (["profile", "based:magic"], "operator: based has chunked, triton, "),
         (["profile", "based", "--mode", "train"], "mode: one of fwd, bwd, decode, got 'train'"),
         (["profile", "based", "--shape", "T=3"], "shape: B, H, K or V = a whole number of at least 1"),

@@ -25,7 +25,9 @@ Dtype = Annotated[
 def profile_command(
     operators: Annotated[
         list[str],
-        typer.Argument(help="based, attention, linear_attention, delta_rule, gated_delta_rule; or OP:IMPLEMENTATION."),
+        typer.Argument(
+            help="based, jrt_prefix, attention, linear_attention, simple_gla, delta_rule, gated_delta_rule; or OP:NAME."
+        ),
     ],
     peer: Annotated[
         list[str] | None, typer.Option(help="Timed in the same run; ratios are to the first [default: attention].")
@@ -61,10 +63,11 @@ def profile_command(
     for subject in subjects:
         operator_by_name(subject)
     shapes = [Shape(T=t, **(sizes | {"K": sizes.get("K") or 1})) for t in _lengths(length or LENGTHS[kind])]
-    roofs, started = measured_roofs(facts, DTYPES[dtype]), (time.perf_counter(), time.process_time())
+    roofs = measured_roofs(facts, DTYPES[dtype], min(budget, 0.5))
+    started = time.perf_counter(), time.process_time()
     measurements = [m for each in shapes for m in measure(subjects, each, sizes.get("K"), mode, dtype, device, budget)]
     share = (time.process_time() - started[1]) / (time.perf_counter() - started[0])
-    roofs = faster(roofs, measured_roofs(facts, DTYPES[dtype]))
+    roofs = faster(roofs, measured_roofs(facts, DTYPES[dtype], min(budget, 0.5)))
     source = invocation()
     table, roof_table = measured_rows(measurements, roofs, source), roof_rows(roofs, source)
     typer.echo(format_roofs(roofs) + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -52,6 +52,14 @@ def check_decode(q: Tensor, k: Tensor, v: Tensor, state: Tensor, shape: Sequence
     if not state.is_contiguous():
         raise ValueError(f"state: contiguous, as it is updated in place, got strides {list(state.stride())}")
     return check_scale(scale, q.shape[-1])
+
+
+def check_gates(q: Tensor, gates: Mapping[str, Tensor]) -> None:
+    """Gates `[B, T, H]`, a number a token and head, on the device of q."""
+    for name, gate in gates.items():
+        if gate.shape != q.shape[:3] or gate.device != q.device or gate.dtype not in DTYPES:
+            got = f"{list(gate.shape)} of {gate.dtype} on {gate.device}"
+            raise ValueError(f"{name}: {list(q.shape[:3])} of a floating dtype on {q.device}, got {got}")
 
 
 def check_chunk(chunk: int) -> None:

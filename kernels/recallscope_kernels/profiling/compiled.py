@@ -1,6 +1,6 @@
 """What compiling a Triton kernel ahead of time says of it: registers, spills, shared memory. No GPU needed.
 
-Run as a program it compiles the kernels of Based and prints one JSON object a row; it needs Triton without
+Run as a program it compiles our kernels and prints one JSON object a row; it needs Triton without
 TRITON_INTERPRET, which turns kernels into Python functions that cannot be compiled.
 """
 
@@ -117,9 +117,31 @@ def compiled_decode(key_width: int = 16, value_width: int = 64, dtype: str = "bf
     return compile_kernel(decode_kernel.based_decode_kernel, types, constants, launch.DECODE_WARPS, 3)
 
 
-KERNELS = {"based": compiled_based, "decode": compiled_decode}
+def compiled_matrix_decode(
+    key_width: int = 64, value_width: int = 64, dtype: str = "bf16", delta: bool = False, decay: bool = False
+) -> Compiled:
+    """The decoding kernel of matrix states, with the tiles that it is started with; gates in the dtype of q."""
+    from recallscope_kernels.ops.matrix_state import kernel, launch
+
+    pointers = {n: f"*{dtype}" for n in ("q", "k", "v", "beta", "log_decay", "o")} | {"state": "*fp32"}
+    strides = {f"{u}_{n}": "i32" for u in ("q", "k", "v", "beta", "log_decay") for n in "bh"}
+    constants = {"K": key_width, "V": value_width, "DELTA": delta, "DECAY": decay}
+    constants |= launch.tiles(key_width, value_width)
+    types = pointers | {"scale": "fp32", "H": "i32"} | strides
+    return compile_kernel(kernel.matrix_decode_kernel, types, constants, launch.WARPS, 3)
+
+
+KERNELS = {"based": compiled_based, "decode": compiled_decode, "matrix_decode": compiled_matrix_decode}
+ROWS = [
+    {},
+    {"keep": True},
+    {"kernel": "decode"},
+    {"kernel": "matrix_decode"},
+    {"kernel": "matrix_decode", "decay": True},
+    {"kernel": "matrix_decode", "delta": True, "decay": True},
+]
 
 if __name__ == "__main__":
-    for row in json.loads(sys.argv[1]) if len(sys.argv) > 1 else [{}, {"keep": True}, {"kernel": "decode"}]:
+    for row in json.loads(sys.argv[1]) if len(sys.argv) > 1 else ROWS:
         built = KERNELS[row.get("kernel", "based")](**{k: v for k, v in row.items() if k != "kernel"})
         print(json.dumps(row | asdict(built)), flush=True)

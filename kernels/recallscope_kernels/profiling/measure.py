@@ -50,9 +50,9 @@ def measure(
 ) -> list[Measurement]:
     """Time `operator` or `operator:implementation` against each other at one shape, in one run.
 
-    `shape` gives B, T, H and V to all; K is `key_width`, or if None what each operator usually has (16 for Based, 64
-    for the others). `mode`: `fwd`; `bwd`, the backward pass alone, from the gradient of the outputs; `decode`, one step
-    after T tokens. A `ValueError` names what cannot run here.
+    `shape` gives B, T, H and V to all; K is `key_width`, or if None what each operator usually has (16 for Based and
+    JRT's prefix, of T / 2 tokens; 64 for the others). `mode`: `fwd`; `bwd`, the backward pass alone, from the gradient
+    of the outputs; `decode`, one step after T tokens. A `ValueError` names what cannot run here.
     """
     check_mode(mode)
     if dtype not in DTYPES:
@@ -84,7 +84,7 @@ def _call(
 def _cost(name: str, implementation: str | None, shape: Shape, mode: str, dtype: torch.dtype, device: str) -> Cost:
     if implementation is None:
         implementation = {"attention": "flash"}.get(name, "chunked")
-        if name == "based" and device != "cpu" and (shape.K, dtype != torch.float64) == (16, True):
+        if name in ("based", "jrt_prefix") and device != "cpu" and (shape.K, dtype != torch.float64) == (16, True):
             implementation = "triton"
     state = 8 if dtype == torch.float64 else 4
     return OPERATORS[name].cost(shape, mode, implementation, dtype.itemsize, state)

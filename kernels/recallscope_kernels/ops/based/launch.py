@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from recallscope_kernels.ops import _triton
 from recallscope_kernels.ops._checks import sum_dtype
 from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
 
 CHUNK, WARPS, STAGES = 64, 8, 2  # with 4 warps registers spill
 DECODE_WARPS = 4
 LIMIT = 2**31
-
-
-@cache
-def _installed() -> bool:
-    return find_spec("triton") is not None
-
-
-@cache
-def _interpreted() -> bool:
-    """Whether Triton was imported under TRITON_INTERPRET=1, which runs kernels on the CPU, slowly."""
-    from recallscope_kernels.ops.based.forward_kernel import based_forward_kernel
-
-    return type(based_forward_kernel).__name__ == "InterpretedFunction"
 
 
 def values_per_program(value_width: int) -> int:
@@ -45,25 +32,13 @@ def refusal(q: Tensor, k: Tensor, v: Tensor) -> str | None:
         shape = f"triton takes V of 16, 32 or a multiple of 64, got {values}"
     elif CHUNK * max(*strides, q.shape[2] * values) >= LIMIT:
         shape = f"triton takes chunks of {CHUNK} tokens within 2**31 elements, got strides {strides}"
-    return _refusal(q, shape)
+    return _triton.refusal(q, shape)
 
 
 def decode_refusal(q: Tensor, v: Tensor) -> str | None:
     """Why the decoding kernel cannot take these operands, in one line, or None."""
     widths = q.shape[-1], v.shape[-1]
-    return _refusal(q, f"triton decodes K and V of at most 255, got {widths}" if max(widths) > 255 else None)
-
-
-def _refusal(q: Tensor, shape: str | None) -> str | None:
-    if not _installed():
-        return "triton is not installed (pip install 'recallscope[triton]')"
-    if q.dtype == torch.float64:
-        return "triton takes float16, bfloat16 or float32, got torch.float64"
-    if shape is None and not q.is_cuda and not _interpreted():
-        return f"triton takes tensors on a GPU (or runs under TRITON_INTERPRET=1), got {q.device}"
-    if shape is None and not q.is_cuda and q.dtype == torch.bfloat16:
-        return "triton's interpreter has no bfloat16; use float32 or float16, got torch.bfloat16"
-    return shape
+    return _triton.refusal(q, f"triton decodes K and V of at most 255, got {widths}" if max(widths) > 255 else None)
 
 
 def triton_decode(q: Tensor, k: Tensor, v: Tensor, state: Tensor, scale: float) -> Tensor:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from recallscope_kernels.ops import _checks
+from recallscope_kernels.ops.matrix_state import matrix_decode
 
 
 def delta_rule_decode(
@@ -17,16 +16,11 @@ def delta_rule_decode(
     state: Tensor,
     *,
     scale: float | None = None,
+    implementation: str | None = None,
 ) -> Tensor:
     """Outputs `[B, 1, H, V]` of one further token; **`state` `[B, H, K, V]` is updated in place**. Not differentiable.
 
-    β and `ln α` `[B, 1, H]` (None: no decay); 6 K V FLOPs a head.
+    β and `ln α` `[B, 1, H]` (None: no decay); 6 K V FLOPs a head. `implementation`: `torch`, or `triton`, which touches
+    the state once (K up to 1,024; not float64); None: triton on a GPU where it fits.
     """
-    scale = _checks.check_decode(q, k, v, state, (q.shape[-1], v.shape[-1]), scale)
-    matrix = state.view(-1, *state.shape[2:])
-    qs, ks, vs = (u.flatten(0, 2).to(state.dtype)[:, None, :] for u in (q, k, v))
-    if log_decay is not None:
-        matrix *= log_decay.to(state.dtype).exp().reshape(-1, 1, 1)
-    written = (vs - torch.bmm(ks, matrix)) * beta.to(state.dtype).reshape(-1, 1, 1)
-    torch.baddbmm(matrix, ks.transpose(1, 2), written, out=matrix)  # torch counts this one, but not `baddbmm_`
-    return torch.bmm(qs * scale, matrix).view(v.shape).to(v.dtype)
+    return matrix_decode(q, k, v, beta, log_decay, state, scale, implementation)

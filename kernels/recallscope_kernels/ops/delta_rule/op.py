@@ -84,9 +84,7 @@ def gated_delta_rule(
 
 def _check(q, k, v, gates: dict[str, Tensor], scale, state, implementation, chunk) -> float:
     _checks.check_operands(q, k, v)
-    for name, gate in gates.items():
-        if gate.shape != q.shape[:3] or gate.device != q.device:
-            raise ValueError(f"{name}: {list(q.shape[:3])} on {q.device}, got {list(gate.shape)} on {gate.device}")
+    _checks.check_gates(q, gates)
     _checks.check_chunk(chunk)
     _checks.check_implementation(implementation, IMPLEMENTATIONS)
     _checks.check_state(state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)

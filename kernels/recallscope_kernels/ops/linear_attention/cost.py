@@ -1,4 +1,4 @@
-"""What linear attention computes and moves."""
+"""What linear attention computes and moves, decayed or not."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ def linear_attention_cost(
     itemsize: int = 2,
     state_itemsize: int = 4,
     chunk: int = CHUNK,
+    gates: int = 0,
 ) -> Cost:
-    """Cost of one call on all B sequences and H heads.
+    """Cost of one call on all B sequences and H heads; gates: 0, or 1 (ln α), a number a token.
 
     Forward `4 K V` a token and `2 (K + V)` a pair inside a chunk; backward twice that, as states and scores are kept.
-    Useful: the pairs j ≤ i of a chunk. Executed: whole chunks, C the smaller of `chunk` and T.
+    Useful: the pairs j ≤ i of a chunk. Executed: whole chunks, C the smaller of `chunk` and T. Left out: the decays,
+    elementwise, `K V` a token when decoding.
     """
     check_mode(mode)
-    sequences, state, token = shape.B * shape.H, shape.K * shape.V, 2 * itemsize * (shape.K + shape.V)
+    sequences, state = shape.B * shape.H, shape.K * shape.V
+    token = itemsize * (2 * shape.K + 2 * shape.V + gates)
     if mode == "decode":
         flops, moved = 4 * state, 2 * state_itemsize * state + token
         return Cost(sequences * flops, sequences * flops, sequences * moved, sequences * state)
     times, chunk, moved = (1 if mode == "fwd" else 2), min(chunk, shape.T), shape.T * token
     if mode == "bwd":
-        moved = shape.T * itemsize * (4 * shape.K + 3 * shape.V)
+        moved = shape.T * itemsize * (4 * shape.K + 3 * shape.V + 2 * gates)
     useful = times * (4 * state * shape.T + 2 * (shape.K + shape.V) * pairs(shape.T, chunk))
     tokens = whole_chunks(shape.T, chunk)
     executed = times * tokens * (4 * state + 2 * chunk * (shape.K + shape.V))
@@ -35,3 +38,15 @@ def linear_attention_cost(
         executed -= 6 * chunk * state
     known = None if implementation == "fla" else sequences * executed
     return Cost(sequences * useful, known, sequences * moved, sequences * state)
+
+
+def simple_gla_cost(
+    shape: Shape,
+    mode: str = "fwd",
+    implementation: str = "chunked",
+    itemsize: int = 2,
+    state_itemsize: int = 4,
+    chunk: int = CHUNK,
+) -> Cost:
+    """`linear_attention_cost` with ln α, in the precision of the operands."""
+    return linear_attention_cost(shape, mode, implementation, itemsize, state_itemsize, chunk, gates=1)

@@ -1,13 +1,12 @@
-"""Linear attention without decay: in chunks in torch, or by flash-linear-attention."""
+"""Linear attention, without decay or with one number a token and head: in chunks in torch, or by a library."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from recallscope_kernels.ops import _checks
-from recallscope_kernels.ops._chunks import from_chunks, into_chunks
 from recallscope_kernels.ops._libraries import fla
+from recallscope_kernels.ops.linear_attention.chunked import chunked_linear_attention
 from recallscope_kernels.ops.linear_attention.cost import CHUNK
 
 IMPLEMENTATIONS = ("chunked", "fla")
@@ -30,26 +29,63 @@ def linear_attention(
     `implementation`: `chunked` (torch, the default) or `fla` (flash-linear-attention, if installed). Differentiable;
     NaN in gives NaN out.
     """
-    _checks.check_operands(q, k, v)
-    _checks.check_chunk(chunk)
-    _checks.check_implementation(implementation, IMPLEMENTATIONS)
-    scale = _checks.check_scale(scale, q.shape[-1])
-    _checks.check_state(initial_state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)
+    scale = _check(q, k, v, {}, scale, initial_state, implementation, chunk)
     if implementation == "fla":
         return fla("linear_attn", "chunk_linear_attn", q)(
             q, k, v, scale=scale, initial_state=initial_state, output_final_state=output_final_state, normalize=False
         )
-    o, state = _chunked(q, k, v, scale, initial_state, min(chunk, q.shape[1]))
+    o, state = chunked_linear_attention(q * scale, k, v, None, initial_state, min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None
 
 
-def _chunked(q: Tensor, k: Tensor, v: Tensor, scale: float, state: Tensor | None, chunk: int) -> tuple[Tensor, Tensor]:
-    time, sums = q.shape[1], _checks.sum_dtype(q)
-    q, k, v = (into_chunks(u.to(sums), chunk) for u in (q * scale, k, v))
-    within = (q @ k.transpose(-1, -2)).tril() @ v
-    before = []
-    state = q.new_zeros(q.shape[0], q.shape[2], q.shape[-1], v.shape[-1]) if state is None else state
-    for update in (k.transpose(-1, -2) @ v).unbind(1):
-        before.append(state)
-        state = state + update
-    return from_chunks(within + q @ torch.stack(before, 1), time), state
+def simple_gla(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    *,
+    scale: float | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    implementation: str | None = None,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor | None]:
+    """`S_t = α_t S_{t-1} + k_t v_tᵀ`, `o_t = scale S_tᵀ q_t`: simple gated linear attention, α a number a head.
+
+    The recurrence of RetNet (Sun et al. 2023, arXiv 2307.08621; α fixed a head) and of Mamba-2 (Dao and Gu 2024,
+    arXiv 2405.21060; q = C, k = B, v = Δ x, ln α = -Δ e^A).
+
+    Parameters
+    ----------
+    q, k, v : Tensor
+        `[B, T, H, K]`, `[B, T, H, K]`, `[B, T, H, V]`, any strides; float16, bfloat16, float32 or float64.
+    log_decay : Tensor
+        `[B, T, H]`: ln α, finite and at most 0.
+    scale : float
+        Positive; K^-½ if None.
+    initial_state : Tensor
+        `[B, H, K, V]`, float32 (float64 with float64 operands); zeros if None.
+    output_final_state : bool
+        Return the state after the last token, else None.
+    implementation : str
+        `chunked` (torch, the default) or `fla` (flash-linear-attention, if installed).
+    chunk : int
+        Tokens per chunk of `chunked`; changes speed, not results.
+
+    Returns outputs `[B, T, H, V]` and the state. Differentiable; NaN in gives NaN out.
+    """
+    scale = _check(q, k, v, {"log_decay": log_decay}, scale, initial_state, implementation, chunk)
+    if implementation == "fla":
+        run, state = fla("simple_gla", "chunk_simple_gla", q), initial_state
+        return run(q, k, v, g=log_decay, scale=scale, initial_state=state, output_final_state=output_final_state)
+    o, state = chunked_linear_attention(q * scale, k, v, log_decay, initial_state, min(chunk, q.shape[1]))
+    return o.to(v.dtype), state if output_final_state else None
+
+
+def _check(q, k, v, gates: dict[str, Tensor], scale, state, implementation, chunk) -> float:
+    _checks.check_operands(q, k, v)
+    _checks.check_gates(q, gates)
+    _checks.check_chunk(chunk)
+    _checks.check_implementation(implementation, IMPLEMENTATIONS)
+    _checks.check_state(state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)
+    return _checks.check_scale(scale, q.shape[-1])
