@@ -8,11 +8,13 @@ import sys
 
 import pytest
 import recallscope as rs
-from recallscope import frontier
 from recallscope.architectures import plots as costs
 from recallscope.bounds.capacity import plot as capacities
 from recallscope.bounds.dataflow import plots as wires
 from recallscope.bounds.demand import plots as demands
+from recallscope.frontier import panels, recall
+from recallscope.profiling import plots as measured
+from recallscope.reproduction import plots as remade
 from recallscope.slicing.report import plots as slices
 from recallscope.training.sweeps import plots as sweeps
 
@@ -24,7 +26,8 @@ def public(module) -> dict:
 
 
 def test_every_figure_has_its_name():
-    each = [public(module) for module in (capacities, costs, demands, frontier, slices, sweeps, wires)]
+    modules = (capacities, costs, demands, measured, panels, recall, remade, slices, sweeps, wires)
+    each = [public(module) for module in modules]
     every = {name: f for found in each for name, f in found.items()}
     assert len(every) == sum(map(len, each)) and all(each)  # no name twice
     assert dir(rs.plots) == sorted(every)

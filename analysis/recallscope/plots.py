@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from recallscope.bounds.demand.plots import served_against_size as served_against_size
     from recallscope.frontier import accuracy_against_state as accuracy_against_state
     from recallscope.frontier import state_vs_recall_figure as state_vs_recall_figure
+    from recallscope.profiling.plots import roofline_figure as roofline_figure
+    from recallscope.profiling.plots import time_against_length as time_against_length
+    from recallscope.reproduction.plots import accuracy_by_length as accuracy_by_length
+    from recallscope.reproduction.plots import gain_of_second_reading as gain_of_second_reading
+    from recallscope.reproduction.plots import languages_by_examples as languages_by_examples
+    from recallscope.reproduction.plots import loss_by_training_count as loss_by_training_count
+    from recallscope.reproduction.plots import prefill_latency as prefill_latency
+    from recallscope.reproduction.plots import recall_beside_published as recall_beside_published
+    from recallscope.reproduction.plots import recall_by_width as recall_by_width
+    from recallscope.reproduction.plots import recall_share_of_gap as recall_share_of_gap
+    from recallscope.reproduction.plots import repeats_by_distance as repeats_by_distance
     from recallscope.slicing.report.plots import loss_gap_by_count as loss_gap_by_count
     from recallscope.slicing.report.plots import loss_gap_by_distance as loss_gap_by_distance
     from recallscope.slicing.report.plots import loss_gap_by_position as loss_gap_by_position
@@ -33,6 +44,17 @@ _WHERE = {
     "served_against_size": "recallscope.bounds.demand.plots",
     "accuracy_against_state": "recallscope.frontier",
     "state_vs_recall_figure": "recallscope.frontier",
+    "roofline_figure": "recallscope.profiling.plots",
+    "time_against_length": "recallscope.profiling.plots",
+    "accuracy_by_length": "recallscope.reproduction.plots",
+    "gain_of_second_reading": "recallscope.reproduction.plots",
+    "languages_by_examples": "recallscope.reproduction.plots",
+    "loss_by_training_count": "recallscope.reproduction.plots",
+    "prefill_latency": "recallscope.reproduction.plots",
+    "recall_beside_published": "recallscope.reproduction.plots",
+    "recall_by_width": "recallscope.reproduction.plots",
+    "recall_share_of_gap": "recallscope.reproduction.plots",
+    "repeats_by_distance": "recallscope.reproduction.plots",
     "loss_gap_by_count": "recallscope.slicing.report.plots",
     "loss_gap_by_distance": "recallscope.slicing.report.plots",
     "loss_gap_by_position": "recallscope.slicing.report.plots",

@@ -101,7 +101,7 @@ def test_lightning_layers_know_their_place():
     shape = architecture("lightning:width=64,heads=4,layers=3")
     assert [(layer["layer"], layer["layers"]) for layer in shape.config.layers] == [(0, 3), (1, 3), (2, 3)]
     assert shape.state_elements(10) == 3 * architecture("lightning:width=64,heads=4").state_elements(10)
-    with pytest.raises(ValueError, match="options: lightning takes .*, got layer"):
+    with pytest.raises(ValueError, match=r"options: lightning takes .*, got layer"):
         architecture("lightning:width=64,layer=1,layers=3")
 
 

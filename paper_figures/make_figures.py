@@ -1,0 +1,93 @@
+"""All figures of this folder, with their tables, and `README.md`, which says what each shows and what of it holds.
+
+    python paper_figures/make_figures.py [FOLDER]     # figures into FOLDER, else beside this file
+    python paper_figures/make_figures.py --readme     # README.md alone
+
+A script is a figure: `based_figure2.py` has `REMADE`, what the paper shows, `table()`, from stored evidence, and
+`figure(table)`. The rows of evidence are made by the scripts that end in `_rows.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+from recallscope.reproduction import entry_lines, statements_of, verdict_line, write_figure
+
+HERE = Path(__file__).parent
+OWN = ("recall_vs_state", "state_vs_recall")
+"""Figures of no paper."""
+REMADE = (
+    "based_figure2", "zoology_figure2", "zoology_table1", "zoology_figure1", "zoology_distances", "jrt_table1",
+    "jrt_table2", "jrt_table5", "in_context_language",
+)  # fmt: skip
+
+
+def script(name: str) -> ModuleType:
+    """A script of this folder as a module."""
+    spec = importlib.util.spec_from_file_location(f"paper_figures_{name}", HERE / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def readme(tables: dict[str, pa.Table]) -> str:
+    """The text of `README.md` from the tables of all scripts."""
+    summary, entries = [], []
+    for name, table in tables.items():
+        remade, rows = script(name).REMADE, statements_of(table.to_pylist())
+        summary.append(f"| [{remade.figure}](#{anchor(remade.figure)}) | `{name}.py` | {verdict_line(remade, rows)} |")
+        entries += entry_lines(remade, f"{name}.py", rows)
+    own = [f"| none: our own | `{name}.py` | {(first_line(name))} |" for name in OWN]
+    return "\n".join([*HEAD, *summary, *own, "", *entries]).rstrip() + "\n"
+
+
+HEAD = (
+    "# Figures of the papers, and what of them holds here",
+    "",
+    "`make figures` draws all of them from stored evidence into this folder: a page (HTML) and its table (JSON Lines)",
+    "each. There is no SVG or PNG: plotly needs kaleido for them, which is not a dependency. This file is generated",
+    "(`python paper_figures/make_figures.py --readme`), every number in it recomputed from the tables.",
+    "",
+    "A statement is something that the paper shows; whether it holds here is decided by the criterion in its line, not",
+    'by eye. Published values are hollow in the figures, own ones filled. "Printed numbers only": nothing was measured',
+    "here, the paper's tables were checked against each other. A dash: not a number in print, and not read off a",
+    "picture. Beside each verdict stands the number of its first statement.",
+    "",
+    "| figure | script | verdict |",
+    "| --- | --- | --- |",
+)
+
+
+def anchor(title: str) -> str:
+    return "".join(c for c in title.lower() if c.isalnum() or c in " -").replace(" ", "-")
+
+
+def first_line(name: str) -> str:
+    """What a script says of itself, up to the first colon or full stop."""
+    text = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or ""
+    return text.splitlines()[0].rstrip(".")
+
+
+def written(module: ModuleType, folder: Path) -> pa.Table:
+    return write_figure(str(module.__file__), module.table(), module.figure, folder)
+
+
+def main(*arguments: str) -> None:
+    if arguments == ("--readme",):
+        tables = {name: script(name).table() for name in REMADE}
+    else:
+        folder = Path(arguments[0]) if arguments else HERE
+        tables = {name: written(script(name), folder) for name in REMADE}
+        for name in OWN:
+            script(name).main(folder)
+    (HERE / "README.md").write_text(readme(tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
