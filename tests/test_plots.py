@@ -12,6 +12,7 @@ from recallscope.architectures import plots as costs
 from recallscope.bounds.capacity import plot as capacities
 from recallscope.bounds.dataflow import plots as wires
 from recallscope.bounds.demand import plots as demands
+from recallscope.frontier import figure as one_frontier
 from recallscope.frontier import panels, recall
 from recallscope.profiling import plots as measured
 from recallscope.reproduction import plots as remade
@@ -26,7 +27,7 @@ def public(module) -> dict:
 
 
 def test_every_figure_has_its_name():
-    modules = (capacities, costs, demands, measured, panels, recall, remade, slices, sweeps, wires)
+    modules = (capacities, costs, demands, one_frontier, measured, panels, recall, remade, slices, sweeps, wires)
     each = [public(module) for module in modules]
     every = {name: f for found in each for name, f in found.items()}
     assert len(every) == sum(map(len, each)) and all(each)  # no name twice

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recallscope import bounds as bounds
+    from recallscope import frontier as frontier
     from recallscope import plots as plots
     from recallscope.architectures.architecture import Architecture as Architecture
     from recallscope.architectures.config import ModelConfig as ModelConfig
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from recallscope.training.sweeps.subjects import recall_subject as recall_subject
     from recallscope.training.sweeps.sweep import Sweep as Sweep
 
-_MODULES = ("bounds", "plots")
+_MODULES = ("bounds", "frontier", "plots")
 _WHERE = {
     "Architecture": "recallscope.architectures.architecture",
     "architecture": "recallscope.architectures.names",

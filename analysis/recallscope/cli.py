@@ -12,6 +12,7 @@ import typer
 from recallscope.audit.command import audit_command
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
+from recallscope.frontier.command import frontier_command
 from recallscope.invocation import invoked
 from recallscope.profiling.command import profile_command, roofline_command
 from recallscope.prompting.command import zero_shot_command
@@ -26,6 +27,7 @@ app.command("zero-shot")(zero_shot_command)
 app.command("demand")(demand_command)
 app.command("published")(published_command)
 app.command("audit")(audit_command)
+app.command("frontier")(frontier_command)
 app.command("profile")(profile_command)
 app.command("roofline")(roofline_command)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recallscope.bounds.demand.plots import gain_against_state as gain_against_state
     from recallscope.bounds.demand.plots import served_against_size as served_against_size
     from recallscope.frontier import accuracy_against_state as accuracy_against_state
+    from recallscope.frontier import frontier_figure as frontier_figure
     from recallscope.frontier import state_vs_recall_figure as state_vs_recall_figure
     from recallscope.profiling.plots import roofline_figure as roofline_figure
     from recallscope.profiling.plots import time_against_length as time_against_length
@@ -43,6 +44,7 @@ _WHERE = {
     "gain_against_state": "recallscope.bounds.demand.plots",
     "served_against_size": "recallscope.bounds.demand.plots",
     "accuracy_against_state": "recallscope.frontier",
+    "frontier_figure": "recallscope.frontier",
     "state_vs_recall_figure": "recallscope.frontier",
     "roofline_figure": "recallscope.profiling.plots",
     "time_against_length": "recallscope.profiling.plots",

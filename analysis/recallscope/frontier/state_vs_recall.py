@@ -53,7 +53,7 @@ def state_vs_recall(table: pa.Table, test: Test | None = None, bits_per_element:
         raise ValueError(f"bits_per_element: at least 1, got {bits_per_element}")
     settings: dict[str, tuple[list[Row], list[Row]]] = {}
     for tests, points in [*_swept(table, test), *_published(table)]:
-        settings.setdefault(_title(tests), (tests, []))[1].extend(points)
+        settings.setdefault(setting_title(tests), (tests, []))[1].extend(points)
     if not any(points for _, points in settings.values()):
         raise ValueError("table: rows of accuracy on MQAR with state_elements, of sweeps or published, got none")
     return evidence(
@@ -83,7 +83,7 @@ def _published(table: pa.Table) -> Iterator[tuple[list[Row], list[Row]]]:
             yield tests, [row | {"mixer": row["subject"], "state": row["state_elements"]} for row in own]
 
 
-def _title(tests: list[Row]) -> str:
+def setting_title(tests: list[Row]) -> str:
     pairs = sorted(test["pairs"] for test in tests)
     of = f"MQAR, vocabulary {tests[0]['vocabulary']:,}"
     if len(tests) == 1:
