@@ -15,6 +15,7 @@ import pyarrow as pa
 import recallscope as rs
 from recallscope.frontier.state_vs_recall import state_vs_recall
 from recallscope.published import published_names, published_table
+from recallscope.reproduction import write_figure
 
 HERE = Path(__file__).parent
 
@@ -22,11 +23,7 @@ HERE = Path(__file__).parent
 def main(folder: Path = HERE) -> None:
     swept = rs.read_evidence(HERE / "evidence" / "recall_vs_state.jsonl")
     evidence = pa.concat_tables([swept, published_table(*published_names())], promote_options="permissive")
-    table = state_vs_recall(evidence)
-    folder.mkdir(parents=True, exist_ok=True)
-    rs.write_evidence(table, folder / "state_vs_recall.jsonl")
-    figure = rs.plots.state_vs_recall_figure(table)
-    figure.write_html(folder / "state_vs_recall.html", include_plotlyjs="directory")
+    write_figure(__file__, state_vs_recall(evidence), rs.plots.state_vs_recall_figure, folder)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ Names are loaded on first use, so that `import recallscope` stays fast.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recallscope.lazy import lazily
 
 if TYPE_CHECKING:
     from recallscope import bounds as bounds
@@ -71,14 +72,4 @@ _WHERE = {
     "zero_shot": "recallscope.prompting.zero_shot",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"recallscope.{name}")
-    if name not in _WHERE:
-        raise AttributeError(f"module 'recallscope' has no attribute {name!r}; it has {', '.join(__dir__())}")
-    return getattr(import_module(_WHERE[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*_MODULES, *_WHERE])
+__getattr__, __dir__ = lazily(__name__, _WHERE, _MODULES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recallscope.lazy import lazily
 
 if TYPE_CHECKING:
     from recallscope.architectures.plots import cost_against_length as cost_against_length
@@ -70,12 +71,4 @@ _WHERE = {
     "training_curves": "recallscope.training.sweeps.plots",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'recallscope.plots' has no attribute {name!r}; it has {', '.join(__dir__())}")
-    return getattr(import_module(_WHERE[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_WHERE)
+__getattr__, __dir__ = lazily(__name__, _WHERE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recallscope.lazy import lazily
 
 if TYPE_CHECKING:
     from recallscope.bounds.capacity import Memory as Memory
@@ -68,12 +69,4 @@ _NAMES = {
 }
 _WHERE = {name: f"recallscope.bounds.{module}" for module, names in _NAMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'recallscope.bounds' has no attribute {name!r}; it has {', '.join(__dir__())}")
-    return getattr(import_module(_WHERE[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_WHERE)
+__getattr__, __dir__ = lazily(__name__, _WHERE)

@@ -3,8 +3,9 @@ use."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recallscope.lazy import lazily
 
 if TYPE_CHECKING:
     from recallscope.frontier.explorer import write_explorer as write_explorer
@@ -34,14 +35,6 @@ _NAMES = {
     "recall": "accuracy_against_state",
     "sources": "rows_of",
 }
-_WHERE = {name: module for module, names in _NAMES.items() for name in names.split()}
+_WHERE = {name: f"recallscope.frontier.{module}" for module, names in _NAMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__dir__())}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(_WHERE)
+__getattr__, __dir__ = lazily(__name__, _WHERE)

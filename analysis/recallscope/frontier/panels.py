@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from recallscope import look
 from recallscope.bounds.capacity.plot import FAMILIES
 from recallscope.frontier.state_vs_recall import LIMIT
-from recallscope.training.sweeps.plots.drawing import ACCURACY_RANGE, whiskers
+from recallscope.training.sweeps.plots.drawing import ACCURACY_RANGE, named_once, whiskers
 from recallscope.training.sweeps.plots.points import Row
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def state_vs_recall_figure(table: pa.Table) -> Figure:
     for series, own in sorted(groups.items(), key=lambda item: _ORDER.index(item[0][0])):
         for place, part in _panels(own, titles):
             _draw(figure, series, sorted(part, key=lambda row: row["state_bits"]), styles[series], place)
-    _name_once(figure)
+    named_once(figure)
     return _axes(figure, rows)
 
 
@@ -124,16 +124,6 @@ def _hover(row: Row) -> str:
 
 def _interval(row: Row) -> tuple[float | None, float | None, float | None]:
     return row["value"], row["low"], row["high"]
-
-
-def _name_once(figure: Figure) -> None:
-    """One entry in the legend for what is drawn in several panels."""
-    seen: set[tuple[str, str]] = set()
-    traces: Any = figure.data
-    for trace in traces:
-        key = (trace.legendgroup, trace.name)
-        trace.update(showlegend=key not in seen)
-        seen.add(key)
 
 
 def _axes(figure: Figure, rows: list[Row]) -> Figure:

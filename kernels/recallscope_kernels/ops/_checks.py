@@ -62,6 +62,25 @@ def check_gates(q: Tensor, gates: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name}: {list(q.shape[:3])} of a floating dtype on {q.device}, got {got}")
 
 
+def check_matrix_state(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    gates: Mapping[str, Tensor],
+    scale: float | None,
+    state: Tensor | None,
+    implementation: str | None,
+    chunk: int,
+) -> float:
+    """What an operator with a state `[B, H, K, V]`, in chunks or by fla, is called with; returns the scale."""
+    check_operands(q, k, v)
+    check_gates(q, gates)
+    check_chunk(chunk)
+    check_implementation(implementation, ("chunked", "fla"))
+    check_state(state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)
+    return check_scale(scale, q.shape[-1])
+
+
 def check_chunk(chunk: int) -> None:
     if not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk: a whole number of tokens, at least 1, got {chunk!r}")

@@ -40,6 +40,14 @@ class Cost:
     state_elements: int
 
 
+def decode_cost(shape: Shape, flops: int, state: int, state_itemsize: int, token: int) -> Cost:
+    """Of one step on all sequences and heads: `flops` on a `state` that is read and written, and a `token` of bytes."""
+    sequences = shape.B * shape.H
+    return Cost(
+        sequences * flops, sequences * flops, sequences * (2 * state_itemsize * state + token), sequences * state
+    )
+
+
 MODES = ("fwd", "bwd", "decode")
 
 

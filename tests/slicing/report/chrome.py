@@ -64,6 +64,16 @@ class Browser:
         move = {"type": "pointerMove", "x": round(x), "y": round(y), "duration": 0}
         self.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [move]}]})
 
+    def widths_on_a_phone(self, address: str) -> list[int]:
+        """Width of the page and of the window, on a screen of 390 points."""
+        self.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        try:
+            self.open("about:blank")
+            self.open(address)
+            return self.run("return [document.documentElement.scrollWidth, innerWidth]")
+        finally:
+            self.cdp("Emulation.clearDeviceMetricsOverride")
+
     def log(self) -> list[str]:
         """Console messages of level SEVERE since the last call: errors and refused loads."""
         entries = self.call("POST", "/se/log", {"type": "browser"})

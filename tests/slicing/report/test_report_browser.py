@@ -282,13 +282,7 @@ def test_a_link_names_its_place(tab: chrome.Browser, address: str) -> None:
 
 
 def test_a_narrow_window_does_not_scroll_sideways(tab: chrome.Browser, address: str) -> None:
-    tab.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
-    try:
-        tab.open("about:blank")
-        tab.open(address)
-        assert tab.run("return [document.documentElement.scrollWidth, innerWidth]") == [390, 390]
-    finally:
-        tab.cdp("Emulation.clearDeviceMetricsOverride")
+    assert tab.widths_on_a_phone(address) == [390, 390]
 
 
 def test_hostile_text_in_the_browser(driven: chrome.Browser, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from recallscope.frontier.axes import COLUMNS, COSTS, QUALITIES
 from recallscope.frontier.explorer.payload import payload
 from recallscope.slicing.report import embed
 from recallscope.slicing.report.figures import templates
+from recallscope.slicing.report.page import write_page
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,9 +34,7 @@ def write_explorer(path: str | os.PathLike[str], table: pa.Table, start: Frontie
     target = Path(path)
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise ValueError(f"path: a file in a folder that exists, got {str(target)!r}")
-    temporary = target.with_name(target.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, target)
+    write_page(target, text)
 
 
 def page(table: pa.Table, start: Frontier | None = None) -> str:

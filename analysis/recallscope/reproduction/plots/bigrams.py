@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from recallscope import look
-from recallscope.reproduction.plots.drawing import Row, draw, named_once, panels, rows_with
+from recallscope.reproduction.plots.drawing import Row, draw, panels, rows_with
+from recallscope.training.sweeps.plots.drawing import named_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

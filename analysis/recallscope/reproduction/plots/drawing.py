@@ -73,17 +73,6 @@ def hover(row: Mapping[str, Any]) -> str:
     return "<br>".join(look.plain(line) for line in lines)
 
 
-def named_once(figure: Figure) -> Figure:
-    """One entry in the legend for what is drawn in several panels."""
-    seen: set[tuple[str, str]] = set()
-    traces: Any = figure.data
-    for trace in traces:
-        key = (trace.legendgroup, trace.name)
-        trace.update(showlegend=trace.showlegend is not False and key not in seen)
-        seen.add(key)
-    return figure
-
-
 def powers_of_two(figure: Figure, values: Iterable[float], column: int | None = None, step: int = 1) -> None:
     """A logarithmic x axis that names the values drawn."""
     ticks = sorted(set(values))[::step]

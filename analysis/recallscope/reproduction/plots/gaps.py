@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recallscope import look
-from recallscope.reproduction.plots.drawing import Row, hover, named_once, panels, rows_with
+from recallscope.reproduction.plots.drawing import Row, hover, panels, rows_with
+from recallscope.training.sweeps.plots.drawing import named_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

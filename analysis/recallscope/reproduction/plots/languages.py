@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recallscope import look
-from recallscope.reproduction.plots.drawing import draw, named_once, panels, powers_of_two, rows_with
+from recallscope.reproduction.plots.drawing import draw, panels, powers_of_two, rows_with
+from recallscope.training.sweeps.plots.drawing import named_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

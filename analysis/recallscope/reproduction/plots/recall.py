@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from recallscope import look
 from recallscope.frontier.state_vs_recall import LIMIT
-from recallscope.reproduction.plots.drawing import draw, named_once, panels, powers_of_two, rows_with
-from recallscope.training.sweeps.plots.drawing import ACCURACY_RANGE
+from recallscope.reproduction.plots.drawing import draw, panels, powers_of_two, rows_with
+from recallscope.training.sweeps.plots.drawing import ACCURACY_RANGE, named_once
 
 if TYPE_CHECKING:
     import pyarrow as pa

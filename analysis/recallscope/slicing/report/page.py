@@ -27,9 +27,13 @@ def write_report(
 ) -> None:
     """Write the report as one HTML file that needs no network; see :func:`page` for the arguments.
 
-    The file appears under its name only when complete (temporary name in the same folder, then rename).
+    The file appears under its name only when complete.
     """
-    text = page(report, views, sections)
+    write_page(path, page(report, views, sections))
+
+
+def write_page(path: str | os.PathLike[str], text: str) -> None:
+    """Write HTML so that it appears under its name only when complete: a temporary name in its folder, then rename."""
     target = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:

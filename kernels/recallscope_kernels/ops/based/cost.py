@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recallscope_kernels.ops._shape import Cost, Shape, check_mode, pairs, squares, whole_chunks
+from recallscope_kernels.ops._shape import Cost, Shape, check_mode, decode_cost, pairs, squares, whole_chunks
 from recallscope_kernels.ops.based.reference import feature_count
 
 CHUNK = 64
@@ -28,8 +28,7 @@ def based_cost(
     state = feature_count(shape.K) * (shape.V + 1)
     sequences, token = shape.B * shape.H, itemsize * (2 * shape.K + 2 * shape.V)
     if mode == "decode":
-        flops, moved = 4 * state, 2 * state_itemsize * state + token
-        return Cost(sequences * flops, sequences * flops, sequences * moved, sequences * state)
+        return decode_cost(shape, 4 * state, state, state_itemsize, token)
     counted = {"fwd": forward_flops, "bwd": backward_flops}[mode]
     useful, executed = counted(shape, pairs(shape.T, chunk)), counted(shape, squares(shape.T, chunk))
     if (mode, implementation) == ("fwd", "triton"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recallscope_kernels.ops._shape import Cost, Shape, check_mode, pairs, whole_chunks
+from recallscope_kernels.ops._shape import Cost, Shape, check_mode, decode_cost, pairs, whole_chunks
 
 CHUNK = 64
 
@@ -26,8 +26,7 @@ def delta_rule_cost(
     sequences, state = shape.B * shape.H, shape.K * shape.V
     token = itemsize * (2 * shape.K + 2 * shape.V + gates)
     if mode == "decode":
-        flops, moved = 6 * state, 2 * state_itemsize * state + token
-        return Cost(sequences * flops, sequences * flops, sequences * moved, sequences * state)
+        return decode_cost(shape, 6 * state, state, state_itemsize, token)
     chunk, width = min(chunk, shape.T), shape.K + shape.V
     kept = pairs(shape.T, chunk)
     useful = 6 * state * shape.T + 2 * width * kept + 2 * (shape.K + width) * (kept - shape.T)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recallscope_kernels.ops import _checks
+from recallscope_kernels.ops._checks import check_matrix_state
 from recallscope_kernels.ops._libraries import fla
 from recallscope_kernels.ops.delta_rule.chunked import chunked_delta_rule
 from recallscope_kernels.ops.delta_rule.cost import CHUNK
-
-IMPLEMENTATIONS = ("chunked", "fla")
 
 
 def delta_rule(
@@ -28,7 +26,7 @@ def delta_rule(
 
     Arguments and results as in `gated_delta_rule`.
     """
-    scale = _check(q, k, v, {"beta": beta}, scale, initial_state, implementation, chunk)
+    scale = check_matrix_state(q, k, v, {"beta": beta}, scale, initial_state, implementation, chunk)
     if implementation == "fla":
         run = fla("delta_rule", "chunk_delta_rule", q)
         return run(q, k, v, beta, scale=scale, initial_state=initial_state, output_final_state=output_final_state)
@@ -72,7 +70,9 @@ def gated_delta_rule(
 
     Returns outputs `[B, T, H, V]` and the state. Differentiable; NaN in gives NaN out.
     """
-    scale = _check(q, k, v, {"beta": beta, "log_decay": log_decay}, scale, initial_state, implementation, chunk)
+    scale = check_matrix_state(
+        q, k, v, {"beta": beta, "log_decay": log_decay}, scale, initial_state, implementation, chunk
+    )
     if implementation == "fla":
         run, state = fla("gated_delta_rule", "chunk_gated_delta_rule", q), initial_state
         return run(
@@ -80,12 +80,3 @@ def gated_delta_rule(
         )
     o, state = chunked_delta_rule(q * scale, k, v, beta, log_decay, initial_state, min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None
-
-
-def _check(q, k, v, gates: dict[str, Tensor], scale, state, implementation, chunk) -> float:
-    _checks.check_operands(q, k, v)
-    _checks.check_gates(q, gates)
-    _checks.check_chunk(chunk)
-    _checks.check_implementation(implementation, IMPLEMENTATIONS)
-    _checks.check_state(state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)
-    return _checks.check_scale(scale, q.shape[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recallscope_kernels.ops._shape import Cost, Shape, check_mode, pairs, whole_chunks
+from recallscope_kernels.ops._shape import Cost, Shape, check_mode, decode_cost, pairs, whole_chunks
 
 CHUNK = 64
 
@@ -26,8 +26,7 @@ def linear_attention_cost(
     sequences, state = shape.B * shape.H, shape.K * shape.V
     token = itemsize * (2 * shape.K + 2 * shape.V + gates)
     if mode == "decode":
-        flops, moved = 4 * state, 2 * state_itemsize * state + token
-        return Cost(sequences * flops, sequences * flops, sequences * moved, sequences * state)
+        return decode_cost(shape, 4 * state, state, state_itemsize, token)
     times, chunk, moved = (1 if mode == "fwd" else 2), min(chunk, shape.T), shape.T * token
     if mode == "bwd":
         moved = shape.T * itemsize * (4 * shape.K + 3 * shape.V + 2 * gates)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recallscope_kernels.ops import _checks
+from recallscope_kernels.ops._checks import check_matrix_state
 from recallscope_kernels.ops._libraries import fla
 from recallscope_kernels.ops.linear_attention.chunked import chunked_linear_attention
 from recallscope_kernels.ops.linear_attention.cost import CHUNK
-
-IMPLEMENTATIONS = ("chunked", "fla")
 
 
 def linear_attention(
@@ -29,7 +27,7 @@ def linear_attention(
     `implementation`: `chunked` (torch, the default) or `fla` (flash-linear-attention, if installed). Differentiable;
     NaN in gives NaN out.
     """
-    scale = _check(q, k, v, {}, scale, initial_state, implementation, chunk)
+    scale = check_matrix_state(q, k, v, {}, scale, initial_state, implementation, chunk)
     if implementation == "fla":
         return fla("linear_attn", "chunk_linear_attn", q)(
             q, k, v, scale=scale, initial_state=initial_state, output_final_state=output_final_state, normalize=False
@@ -74,18 +72,9 @@ def simple_gla(
 
     Returns outputs `[B, T, H, V]` and the state. Differentiable; NaN in gives NaN out.
     """
-    scale = _check(q, k, v, {"log_decay": log_decay}, scale, initial_state, implementation, chunk)
+    scale = check_matrix_state(q, k, v, {"log_decay": log_decay}, scale, initial_state, implementation, chunk)
     if implementation == "fla":
         run, state = fla("simple_gla", "chunk_simple_gla", q), initial_state
         return run(q, k, v, g=log_decay, scale=scale, initial_state=state, output_final_state=output_final_state)
     o, state = chunked_linear_attention(q * scale, k, v, log_decay, initial_state, min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None
-
-
-def _check(q, k, v, gates: dict[str, Tensor], scale, state, implementation, chunk) -> float:
-    _checks.check_operands(q, k, v)
-    _checks.check_gates(q, gates)
-    _checks.check_chunk(chunk)
-    _checks.check_implementation(implementation, IMPLEMENTATIONS)
-    _checks.check_state(state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)
-    return _checks.check_scale(scale, q.shape[-1])

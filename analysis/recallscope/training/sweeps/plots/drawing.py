@@ -126,3 +126,14 @@ def accuracy_title(tests: list[Row]) -> str:
     (row,) = tests
     pairs = f", {row['pairs']} pairs" if row.get("pairs") else ""
     return f"accuracy, {look.plain(row['task'])} of {row['length']} tokens{pairs}"
+
+
+def named_once(figure: Figure) -> Figure:
+    """One entry in the legend for what is drawn in several panels."""
+    seen: set[tuple[str, str]] = set()
+    traces: Any = figure.data
+    for trace in traces:
+        key = (trace.legendgroup, trace.name)
+        trace.update(showlegend=trace.showlegend is not False and key not in seen)
+        seen.add(key)
+    return figure
