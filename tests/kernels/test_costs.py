@@ -86,6 +86,22 @@ def test_bytes_are_those_of_the_tensors(name, dtype):
 
 
 @pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_decode_bytes_are_those_of_the_tensors(name, dtype):
+    """One token's operands and output once; the state read and written, but a cache only read."""
+    shape, token = Shape(2, 70, 3, 16, 16), Shape(2, 1, 3, 16, 16)
+    gates = [gate for gate in OPERATORS[name].extra if gate != "prefix"]
+    given = operands(name, token, dtype)[: 3 + len(gates)]
+    moved = sum(u.numel() * dtype.itemsize for u in (*given, given[2]))  # an output is as large as v
+    state = OPERATORS[name].run(*operands(name, shape), output_final_state=True)[1]
+    if name == "attention":
+        moved += sum(u.numel() for u in state) * dtype.itemsize
+    else:
+        moved += 2 * state.numel() * state.element_size()
+    assert OPERATORS[name].cost(shape, "decode", itemsize=dtype.itemsize).fused_bytes == moved
+
+
+@pytest.mark.parametrize("name", OPERATORS)
 def test_states_are_those_that_come_out(name):
     shape = Shape(2, 70, 3, 16, 16)
     state = OPERATORS[name].run(*operands(name, shape), output_final_state=True)[1]
