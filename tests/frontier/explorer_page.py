@@ -38,7 +38,8 @@ def fake_rows(count: int) -> list[dict[str, Any]]:
 
 ROWS = fake_rows(60)
 (START,) = frontiers(evidence(ROWS), "accuracy", "state_bytes")
-STUB = "window.Plotly = { react(place, data) { window.drawn = data; place.on = () => {}; } };"
+STUB = """window.rowsBefore = document.querySelectorAll('#table tbody tr').length;
+window.Plotly = { react(place, data) { window.drawn = data; place.on = () => {}; } };"""
 
 
 def written(folder: Path, rows: list[dict[str, Any]], start: Any = None, plotly_too: bool = False) -> str:

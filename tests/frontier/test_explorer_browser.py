@@ -35,6 +35,10 @@ def test_two_thousand_points_draw_without_network(driven: chrome.Browser, tmp_pa
     driven.run("document.getElementById('theme').click()")
 
 
+def test_the_table_is_there_before_plotly_is_compiled(tab: chrome.Browser) -> None:
+    assert tab.run("return window.rowsBefore") == len(START.points)
+
+
 def test_points_verdicts_and_readings_are_those_of_python(tab: chrome.Browser) -> None:
     table = cells(tab)
     assert [row[0] for row in table] == [f"{p.subject} ({p.setting['scale']})" for p in START.points]

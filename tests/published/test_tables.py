@@ -33,6 +33,8 @@ CELLS = {  # table: cells, cells without a number, columns of its setting
     "jrt_table12": (4 * 6, 0, "task length scale training_tokens row"),
     "jrt_table14": (4 * 3 * 3, 0, "task prompt scale parameters training_tokens row"),
     "grangier_costs": (11 + 14 + 24, 0, "phase specialisation_tokens device row"),
+    "grangier_experts": (7 + 3, 0, "experts phase row"),
+    "grangier_table4": (3 * 4 - 1, 0, "data specialisation_tokens row"),
     "grangier_table8": (15 * 5, 0, "data specialisation_tokens pretraining_gpu_hours row"),
     "chinchilla_fits": (5 + 3 * 2 + 6 + 6, 0, "row"),
     "step_law": (5, 0, "row"),

@@ -49,6 +49,9 @@ TOTALS = {  # of columns as they are printed, added up by another program from a
     "grangier_table8": {"data=generic": "255.36", "specialisation_tokens=0": "478.95",
                         "specialisation_tokens=1e6": "261.86", "specialisation_tokens=8e6": "219.47",
                         "specialisation_tokens=64e6": "175.77"},
+    "grangier_table4": {"specialisation_tokens=0": "61.1", "specialisation_tokens=1e6": "259.7",
+                        "specialisation_tokens=8e6": "72.9", "specialisation_tokens=64e6": "39.6"},
+    "grangier_experts": {"metric=parameters": "47788", "metric=perplexity": "51.35"},
     "jrt_table5_length": {"length=2048": "52.6", "length=4096": "193.9", "length=8192": "352.7",
                           "length=16384": "164.8", "length=32768": "250.6"},
     "jrt_table5_batch": {"batch=2": "340.7", "batch=4": "669.2", "batch=8": "73.6", "batch=16": "137.5",
@@ -112,6 +115,9 @@ def test_numbers_that_papers_print_twice():
     for row in rows("jrt_table4", "padding=read twice"):
         where = f"subject=JRT-RNN; scale={row['scale']}; task={row['task']}; length=512"
         assert row["value"] in [one["value"] for one in rows("jrt_table2", where)]
+    for name, experts in (("SLM-pn", 32), ("SLM-mix", 16)):
+        one = value("grangier_experts", f"metric=parameters; subject={name}; experts={experts}")
+        assert one == value("grangier_costs", f"metric=parameters; row={name}; phase=pre-training")
     for part, other in (("all", 9.44), ("AR", 1.98), ("other", 10.62)):
         both = f"row=Attention 355M; metric=perplexity; slice={part}"
         assert value("zoology_table1", both) == value("zoology_table2", both) == other

@@ -172,6 +172,7 @@ byId("reset").addEventListener("click", () => {
 byId("skip").addEventListener("click", (event) => { event.preventDefault(); byId("all").focus(); byId("all").scrollIntoView(); });
 addEventListener("hashchange", () => { state = readLink(location.hash); written = null; draw(); });
 document.addEventListener("theme", drawPlot);
+document.addEventListener("plotly", drawPlot);
 
 state = readLink(location.hash);
 fillMenus();

@@ -53,8 +53,9 @@ def page(table: pa.Table, start: Frontier | None = None) -> str:
     data["templates"] = templates()
     scripts = [
         files("recallscope.slicing.report").joinpath("theme.js").read_text(encoding="utf-8"),
-        plotly.offline.get_plotlyjs(),
         '"use strict";\n(() => {\n' + "\n".join(map(_asset, SCRIPTS)) + "})();",
+        plotly.offline.get_plotlyjs(),
+        'document.dispatchEvent(new Event("plotly"));',
     ]
     report_style = files("recallscope.slicing.report").joinpath("page.css").read_text(encoding="utf-8")
     return Template(_asset("explorer.html")).substitute(

@@ -19,9 +19,11 @@ function hover(point) {
   for (const text of [source, trust && `trust: ${trust}`, flag && `flag: ${flag}`, origin]) if (text) lines.push(wrapped(text));
   return lines.join("<br>");
 }
+// Nothing where no point has an interval: plotly would draw a path of no length for each.
 function whiskers(points, name, color) {
   const reach = (k) => points.map((p) => (p[name][k] === null ? 0 : Math.abs(p[name][k] - p[name][0])));
-  return { type: "data", symmetric: false, array: reach(2), arrayminus: reach(1), width: 0, thickness: 1, color: `${color}80` };
+  const array = reach(2), arrayminus = reach(1), visible = [...array, ...arrayminus].some((x) => x > 0);
+  return visible ? { type: "data", symmetric: false, array, arrayminus, width: 0, thickness: 1, color: `${color}80` } : { visible };
 }
 function series(points) {
   const groups = new Map();
@@ -44,7 +46,9 @@ function series(points) {
 }
 const line = (x, y, name, style) => ({ type: "scatter", mode: "lines", x, y, name, line: style, hoverinfo: "skip" });
 
+// The page comes before plotly, which takes a second or two to compile: everything but the plot is there at once.
 function drawPlot() {
+  if (!window.Plotly) return;
   const { points, lines } = now;
   const traces = [];
   const limit = data.limits[limitKey()];
