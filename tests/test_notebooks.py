@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-FIGURES = {"recall_vs_state": 6, "slice_perplexity": 3, "state_vs_recall": 2}
+FIGURES = {"frontier": 2, "recall_vs_state": 6, "reproduce_papers": 3, "slice_perplexity": 3, "state_vs_recall": 2}
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
