@@ -12,6 +12,7 @@ import typer
 from recallscope.audit.command import audit_command
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
+from recallscope.doctor.command import doctor_command
 from recallscope.frontier.command import frontier_command
 from recallscope.invocation import invoked
 from recallscope.profiling.command import profile_command, roofline_command
@@ -30,6 +31,7 @@ app.command("audit")(audit_command)
 app.command("frontier")(frontier_command)
 app.command("profile")(profile_command)
 app.command("roofline")(roofline_command)
+app.command("doctor")(doctor_command)
 
 Text = Annotated[
     str | None,
