@@ -15,8 +15,8 @@ from recallscope.architectures.folder import load_model
 from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import bundled_folder, bundled_names
 from recallscope.slicing.scoring.models import head_reproduces, is_recallscope_folder, load_transformers, resolve_model
-from recallscope.slicing.sources import resolve_tokenizer
-from recallscope.text import Tokenizer
+from recallscope.slicing.sources import tokenizer_of
+from recallscope.text import Tokenizer, load_tokenizer
 
 AskedModel = str | Path | Callable
 
@@ -64,7 +64,13 @@ def find_model(
     if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise ValueError(f"dtype: one of torch's, such as float32 or bfloat16, got {dtype!r}")
     scorer = resolve_model(model, device, dtype)
-    found = resolve_tokenizer([model], tokenizer)
+    found = (
+        tokenizer
+        if isinstance(tokenizer, Tokenizer)
+        else load_tokenizer(tokenizer)
+        if tokenizer
+        else tokenizer_of(model)
+    )
     if not isinstance(model, (str, Path)):
         return Found(scorer.name, found, _known_ids(model), lambda: _of_object(model, device))
     bundled = str(model) in bundled_names()

@@ -20,7 +20,7 @@ from recallscope.slicing.scoring.windows import cut_windows, visible_context
 from recallscope.slicing.settings import SliceSettings
 from recallscope.slicing.tagging.counts import Counts, count_targeted, queries
 from recallscope.slicing.tagging.tags import tag
-from recallscope.text import Document, Shard, Tokenizer, tokenize
+from recallscope.text import Document, Encoder, Shard, tokenize
 from recallscope.text.shards import read_token_array
 
 Advance = Callable[[int], None]
@@ -49,7 +49,7 @@ class Job:
         return index
 
 
-def tokenize_and_tag(job: Job, source: Iterable[Document] | Path, tokenizer: Tokenizer | None, advance: Advance) -> int:
+def tokenize_and_tag(job: Job, source: Iterable[Document] | Path, tokenizer: Encoder | None, advance: Advance) -> int:
     """Write every shard of the text with its tags, after the last finished one; returns the number of shards."""
     done = job.work / "tokens.json"
     if done.exists():
@@ -72,7 +72,7 @@ def tokenize_and_tag(job: Job, source: Iterable[Document] | Path, tokenizer: Tok
 
 
 def _shards_after(
-    job: Job, source: Iterable[Document] | Path, tokenizer: Tokenizer | None, first: int
+    job: Job, source: Iterable[Document] | Path, tokenizer: Encoder | None, first: int
 ) -> Iterator[Shard]:
     """Shards of the documents from number `first` on, up to the limit; numbers count from the corpus's start."""
     limit, size = job.settings.limit, job.settings.shard_tokens
@@ -160,17 +160,13 @@ def score_model(job: Job, model: Scorer | LossesFile, shards: int, advance: Adva
         os.replace(f"{path}.tmp", path)
 
 
-def scored_tokens(job: Job, shards: int, models: list[str]) -> list[int]:
-    """Per model, the tokens that still have to be scored."""
-    remaining = [0] * len(models)
-    for index in range(shards):
-        count = _scored_in(job, load_shard(job, index))
-        for at, model in enumerate(models):
-            remaining[at] += count * (not job.losses_path(model, index).exists())
-    return remaining
+def scored_tokens(job: Job, shards: int, model: str) -> int:
+    """Tokens that a model still has to score."""
+    return sum(_scored_in(job, index) for index in range(shards) if not job.losses_path(model, index).exists())
 
 
-def _scored_in(job: Job, shard: Shard) -> int:
+def _scored_in(job: Job, index: int) -> int:
+    shard = load_shard(job, index)
     windows = cut_windows(shard.starts, len(shard.tokens), job.settings.windowing)
     return int((windows.end - windows.scored).sum())
 

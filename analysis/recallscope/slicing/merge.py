@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from recallscope.slicing.tagging import Counts, ngram_keys
 from recallscope.text import Shard
 
 
-def merge(job: Job, shards: int, models: list[str], counts: Counts | None, path: Path, metadata: dict[str, Any]) -> int:
+def merge(
+    job: Job, shards: int, models: Sequence[str], counts: Counts | None, path: Path, metadata: dict[str, Any]
+) -> int:
     """Write `records.parquet` from the finished shards; returns the number of records."""
-    rows = (_record_columns(job, index, models, counts) for index in range(shards))
+    rows = (record_rows(job, index, models, counts) for index in range(shards))
     return write_records(path, models, metadata, rows)
 
 
-def _record_columns(job: Job, index: int, models: list[str], counts: Counts | None) -> dict[str, np.ndarray]:
+def record_rows(job: Job, index: int, models: Sequence[str], counts: Counts | None) -> dict[str, np.ndarray]:
     """The records of one shard: scored tokens only."""
     shard, tags = load_shard(job, index), load_tags(job, index)
     total = len(shard.tokens)
@@ -32,7 +35,7 @@ def _record_columns(job: Job, index: int, models: list[str], counts: Counts | No
         "position": (np.arange(total) - np.repeat(shard.starts, lengths)).astype(np.int32),
         "token": shard.tokens.astype(np.int32),
         "context": context,
-        "count": _counts_of(job, shard, counts),
+        "count": counts_of(job, shard, counts),
         **tags,
     }
     for model in models:
@@ -40,7 +43,8 @@ def _record_columns(job: Job, index: int, models: list[str], counts: Counts | No
     return {name: values[scored] for name, values in columns.items()}
 
 
-def _counts_of(job: Job, shard: Shard, counts: Counts | None) -> np.ndarray:
+def counts_of(job: Job, shard: Shard, counts: Counts | None) -> np.ndarray:
+    """Training count of the n-gram that ends at each token of a shard, int64; -1 where there are no counts."""
     if counts is None:
         return np.full(len(shard.tokens), -1, dtype=np.int64)
     keys, valid = ngram_keys(shard.tokens, shard.starts, job.settings.ngram, job.vocabulary)

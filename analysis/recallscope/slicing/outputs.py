@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from recallscope.slicing.attribution import atoms, report, write_atoms
 from recallscope.slicing.attribution.thresholds import threshold_count
 from recallscope.slicing.job import Job
 from recallscope.slicing.merge import merge
-from recallscope.slicing.records import read_records
+from recallscope.slicing.records import read_records, write_records
 from recallscope.slicing.report import write_report
 from recallscope.slicing.report.section import Section
-from recallscope.slicing.report.views import document_views
+from recallscope.slicing.report.views import document_views, token_views
+from recallscope.slicing.segments import Mixed, scored_sizes, segment_rows, segment_views
 from recallscope.slicing.settings import SliceSettings
 from recallscope.slicing.tagging import Counts
-from recallscope.text import Tokenizer
+from recallscope.text import Encoder
 
 Further = Callable[[Path], Section | None]
 """From the folder that holds records and atoms to a further section of the report; None: nothing to say."""
@@ -28,7 +30,7 @@ OUTPUTS = ("records.parquet", "atoms.parquet", "report.json", "report.html")
 
 
 def _metadata(
-    job: Job, names: list[str], counts: Counts | None, text: str, tokenizer: Tokenizer | None, documents: int
+    job: Job, names: list[str], counts: Counts | None, text: str, tokenizer: Encoder | None, documents: int
 ) -> dict[str, Any]:
     windowing = job.settings.windowing
     return {
@@ -46,6 +48,16 @@ def _metadata(
     }
 
 
+def _segments(mixed: Mixed, shards: int) -> dict[str, Any]:
+    """What a run with different tokenizers says more: rows are segments, their bytes, and what was left out."""
+    sizes, unfaithful, windows = zip(*(scored_sizes(mixed, index) for index in range(shards)), strict=True)
+    hashes = {name: mixed.tokenizers[job.work].hash for name, job in mixed.jobs.items()}
+    return {
+        "unit": "segment", "bytes": sum(sizes), "unfaithful_documents": sum(unfaithful), "tokenizers": hashes,
+        "window": max(windows), "window_tokens": mixed.units.settings.windowing.window,
+    }  # fmt: skip
+
+
 def _threshold(settings: SliceSettings, counts: Counts | None) -> int | None:
     """The headline threshold as a count, None when the training text is unknown."""
     return (
@@ -60,15 +72,20 @@ def write_outputs(
     names: list[str],
     counts: Counts | None,
     text: str,
-    tokenizer: Tokenizer | None,
+    tokenizer: Encoder | None,
+    mixed: Mixed | None = None,
     further: Sequence[Further] = (),
 ) -> None:
     """Merge, reduce, report; `report.html` comes last, so that its presence means a finished run."""
     ids = steps.document_ids(job, shards)
-    metadata = _metadata(job, names, counts, text, tokenizer, len(ids))
+    metadata = _metadata(job, names, counts, text, tokenizer, len(ids)) | (_segments(mixed, shards) if mixed else {})
     path = out / "records.parquet"
     if not path.exists():
-        merge(job, shards, names, counts, path, metadata)
+        if mixed:
+            rows = (segment_rows(mixed, index, names, counts) for index in range(shards))
+            write_records(path, names, metadata, rows)
+        else:
+            merge(job, shards, names, counts, path, metadata)
     reduced = atoms(
         path,
         _threshold(job.settings, counts),
@@ -83,6 +100,7 @@ def write_outputs(
     temporary.write_text(json.dumps(found, indent=1) + "\n")
     os.replace(temporary, out / "report.json")
     names_of = [row["slice"] for row in found["comparisons"][0]["partitions"]["recall"]]
-    views = document_views(read_records(out), reduced, names_of, ids, tokenizer)
+    shown = partial(segment_views, mixed) if mixed else partial(token_views, tokenizer)
+    views = document_views(read_records(out), reduced, names_of, ids, shown)
     write_report(out / "report.html", found, views, sections)
     steps.clean(job)

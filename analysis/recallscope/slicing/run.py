@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from recallscope.slicing.job import Job
 from recallscope.slicing.outputs import OUTPUTS, Further, write_outputs
 from recallscope.slicing.records import Records, read_records
 from recallscope.slicing.scoring import LossesFile, Scorer
+from recallscope.slicing.segments.mixed import align, mixed_job
 from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of, released_on_bad_input
 from recallscope.slicing.sources import Inputs, ModelLike, Text, TextLike, resolve_inputs
 from recallscope.slicing.tagging import Counts
-from recallscope.text import Shard, Tokenizer, read_token_array, tokenize
+from recallscope.text import Encoder, Shard, Tokenizer, read_token_array, tokenize
 
 
 def slice_text(
@@ -50,7 +51,8 @@ def slice_text(
         Folder for `records.parquet`, `atoms.parquet`, `report.json` and `report.html`. A run that was interrupted goes
         on where it was when called again; a finished one is read. Default: a temporary folder, gone with the result.
     tokenizer : path or Tokenizer, optional
-        Default: the models' own, which must be the same.
+        Default: the models' own. If these differ, the text is cut where the tokens of all of them end, and each row is
+        such a segment (`recallscope.slicing.segments`).
     counts, training_text : optional
         Counts of n-grams in the training text, or that text to count in. Bundled models bring their own.
     settings : SliceSettings, optional
@@ -107,21 +109,27 @@ def _run(
 ) -> None:
     tokenizer, counts = inputs.tokenizer, inputs.counts
     job = Job(out / "work", settings, tokenizer.bos if tokenizer else None, inputs.vocabulary)
+    mixed = None
     job.work.mkdir(exist_ok=True)
     heartbeat = job.work / "progress.json"
     with progress_bar("tokenise and tag", None, heartbeat, show) as advance:
         shards = steps.tokenize_and_tag(job, inputs.text.open(), tokenizer, advance)
+    if inputs.mixed:
+        mixed = mixed_job(job, inputs.mixed)
+        with progress_bar("align the tokenizers", None, heartbeat, show) as advance:
+            align(mixed, inputs.text.open(), shards, advance)  # type: ignore[arg-type]  # a token array was refused
     if inputs.training is not None:
         training = _training_shards(inputs.training, tokenizer, job)
         with progress_bar("count", None, heartbeat, show) as advance:
             counts = steps.count_training(job, shards, training, inputs.training.name, advance)
     names = [model.name for model in inputs.models]
-    _score(job, inputs.models, shards, heartbeat, show, log)
-    write_outputs(out, job, shards, names, counts, inputs.text.name, tokenizer, further)
+    jobs = mixed.jobs if mixed else dict.fromkeys(names, job)
+    _score(jobs, inputs.models, shards, heartbeat, show, log)
+    write_outputs(out, job, shards, names, counts, inputs.text.name, tokenizer, mixed, further)
 
 
 def _score(
-    job: Job,
+    jobs: Mapping[str, Job],
     models: list[Scorer | LossesFile],
     shards: int,
     heartbeat: Path,
@@ -130,20 +138,20 @@ def _score(
 ) -> None:
     """Score with one model after the other; each is dropped, and its memory freed, before the next one loads."""
     names = [model.name for model in models]
-    remaining = steps.scored_tokens(job, shards, names)
-    if not any(remaining) and not any(job.losses_path(name, 0).exists() for name in names):
+    remaining = [steps.scored_tokens(jobs[name], shards, name) for name in names]
+    if not any(remaining) and not any(jobs[name].losses_path(name, 0).exists() for name in names):
         raise ValueError("text: too short, no token can be scored")
     while models:
         model = models.pop(0)
         with progress_bar(f"score {model.name}", remaining[0], heartbeat, show) as advance:
-            steps.score_model(job, model, shards, estimated(advance, model.name, remaining, log))
+            steps.score_model(jobs[model.name], model, shards, estimated(advance, model.name, remaining, log))
         remaining.pop(0)
         if isinstance(model, Scorer):
             for note in model.notes:
                 log(note)
 
 
-def _training_shards(training: Text, tokenizer: Tokenizer | None, job: Job) -> Iterator[Shard]:
+def _training_shards(training: Text, tokenizer: Encoder | None, job: Job) -> Iterator[Shard]:
     source = training.open()
     if isinstance(source, Path):
         return read_token_array(source, job.bos)

@@ -139,7 +139,7 @@ def released_on_bad_input(out: Path) -> Iterator[None]:
         yield
     except ValueError:
         work = out / "work"
-        if not any(work.glob("losses-*.npy")):
+        if not any(work.rglob("losses-*.npy")):
             shutil.rmtree(work, ignore_errors=True)
             (out / MANIFEST).unlink(missing_ok=True)
             if not any(out.iterdir()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from recallscope.bundled import (
 from recallscope.slicing.scoring.losses_file import LossesFile, open_losses
 from recallscope.slicing.scoring.models import resolve_model
 from recallscope.slicing.scoring.score import Scorer
+from recallscope.slicing.segments.units import Units
 from recallscope.slicing.settings import SliceSettings, text_identity
 from recallscope.slicing.tagging.counts import Counts
-from recallscope.text import Document, Tokenizer, load_tokenizer, read_documents
+from recallscope.text import Document, Encoder, Tokenizer, load_tokenizer, read_documents
 
 TOKEN_SUFFIXES = (".npy", ".bin")
 ModelLike = str | Path | Callable
@@ -37,11 +38,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything a run reads: models, text, tokenizer, and either counts or the training text to count in."""
+    """Everything a run reads: models, text, tokenizer, and either counts or the training text to count in.
+
+    `mixed` holds the tokenizer of each model, by its name, if they differ; `tokenizer` then gives neutral units.
+    """
 
     models: list[Scorer | LossesFile]
     text: Text
-    tokenizer: Tokenizer | None
+    tokenizer: Encoder | None
+    mixed: dict[str, Tokenizer]
     counts: Counts | None
     training: Text | None
     vocabulary: int
@@ -52,6 +57,7 @@ class Inputs:
         return {
             "models": [[model.name, model.identity] for model in self.models],
             "tokenizer": self.tokenizer.hash if self.tokenizer else None,
+            **({"tokenizers": {name: one.hash for name, one in self.mixed.items()}} if self.mixed else {}),
             "text": self.text.identity,
             "counts": counts.hexdigest() if counts else None,
             "training_text": self.training.identity if self.training else None,
@@ -71,25 +77,32 @@ def resolve_inputs(
     """Find everything the arguments of `slice_text` name; nothing is scored or written yet."""
     found = resolve_models(models, device, settings.dtype, batch_tokens)
     source = resolve_text(text)
-    shared = resolve_tokenizer(models, tokenizer)
-    if shared is None and not isinstance(source.open(), Path):
+    own = resolve_tokenizers(models, found, tokenizer)
+    different = len({one.hash for one in own.values()}) > 1
+    encoder = Units() if different else next(iter(own.values()), None)
+    if encoder is None and not isinstance(source.open(), Path):
         raise ValueError("tokenizer: the models bring none; name a tokenizer.json or a folder that holds one")
+    if different and isinstance(source.open(), Path):
+        raise ValueError("text: the models have different tokenizers and need text, got an array of tokens")
     given, training = resolve_counts(counts, training_text, models, settings.ngram)
-    vocabulary = _vocabulary(found, shared)
+    vocabulary = Units.vocabulary if different else _vocabulary(found, own)
+    if different:
+        _vocabulary(found, own)
     if given is not None and given.vocabulary != vocabulary:
         raise ValueError(f"counts: made for {given.vocabulary} token ids, the models have {vocabulary}")
-    return Inputs(found, source, shared, given, training, vocabulary)
+    return Inputs(found, source, encoder, own if different else {}, given, training, vocabulary)
 
 
-def _vocabulary(models: Sequence[Scorer | LossesFile], tokenizer: Tokenizer | None) -> int:
-    """Ids that tokens may have: the tokenizer's, or without one the smallest model's, or 2³¹."""
+def _vocabulary(models: Sequence[Scorer | LossesFile], tokenizers: Mapping[str, Tokenizer]) -> int:
+    """Ids that tokens may have: those of a tokenizer, or without one the smallest model's, or 2³¹."""
     sizes = {m.name: m.vocabulary for m in models if isinstance(m, Scorer) and m.vocabulary is not None}
-    if tokenizer is None:
+    if not tokenizers:
         return min(sizes.values(), default=2**31)
     for name, size in sizes.items():
-        if size < tokenizer.vocabulary:
-            raise ValueError(f"tokenizer: has {tokenizer.vocabulary} ids, but model {name} knows only {size}")
-    return tokenizer.vocabulary
+        ids = tokenizers[name].vocabulary
+        if size < ids:
+            raise ValueError(f"tokenizer: has {ids} ids, but model {name} knows only {size}")
+    return max(one.vocabulary for one in tokenizers.values())
 
 
 def resolve_text(text: TextLike | None) -> Text:
@@ -131,27 +144,28 @@ def resolve_models(
     return found
 
 
-def resolve_tokenizer(models: Sequence[ModelLike], given: str | Path | Tokenizer | None) -> Tokenizer | None:
-    """The tokenizer all models share, or the given one; None when neither the models nor the caller name one.
+def resolve_tokenizers(
+    models: Sequence[ModelLike], found: Sequence[Scorer | LossesFile], given: str | Path | Tokenizer | None
+) -> dict[str, Tokenizer]:
+    """The tokenizer of each model, by its name: the given one, its own, or that of the others; empty if there is none.
 
-    Raises `ValueError` when two models have different tokenizers.
+    Raises `ValueError` when two models have different tokenizers and a third none of its own.
     """
-    if isinstance(given, Tokenizer):
-        return given
     if given is not None:
-        return load_tokenizer(given)
-    found: dict[str, tuple[str, Tokenizer]] = {}
-    for model in models:
-        tokenizer = _tokenizer_of(model)
-        if tokenizer is not None:
-            found.setdefault(tokenizer.hash, (str(model), tokenizer))
-    if len(found) > 1:
-        names = " and ".join(name for name, _ in found.values())
-        raise ValueError(f"models: {names} have different tokenizers; their losses per token cannot be compared")
-    return next((tokenizer for _, tokenizer in found.values()), None)
+        one = given if isinstance(given, Tokenizer) else load_tokenizer(given)
+        return {model.name: one for model in found}
+    own = {model.name: tokenizer_of(name) for name, model in zip(models, found, strict=True)}
+    known = {one.hash: one for one in own.values() if one is not None}
+    without = [name for name, one in own.items() if one is None]
+    if len(known) > 1 and without:
+        raise ValueError(
+            f"models: the tokenizers differ, and {', '.join(without)} brings none: name --tokenizer, or leave it out"
+        )
+    return {name: one or next(iter(known.values())) for name, one in own.items()} if known else {}
 
 
-def _tokenizer_of(model: ModelLike) -> Tokenizer | None:
+def tokenizer_of(model: ModelLike) -> Tokenizer | None:
+    """The tokenizer that a model brings, None if it brings none."""
     if not isinstance(model, (str, Path)) or "=" in str(model):
         return None
     if str(model) in bundled_names():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from recallscope.text.documents import Document
-from recallscope.text.tokenizer import Tokenizer
+from recallscope.text.tokenizer import Encoder
 
 SHARD_TOKENS = 500_000
 
@@ -41,7 +41,7 @@ class Shard:
         yield from zip(self.starts.tolist(), [*self.starts[1:].tolist(), len(self.tokens)], strict=True)
 
 
-def tokenize(documents: Iterable[Document], tokenizer: Tokenizer, size: int = SHARD_TOKENS) -> Iterator[Shard]:
+def tokenize(documents: Iterable[Document], tokenizer: Encoder, size: int = SHARD_TOKENS) -> Iterator[Shard]:
     """Shards of at least `size` tokens (the last may be smaller), in the documents' order; streaming."""
     ids: list[str] = []
     parts: list[np.ndarray] = []

@@ -7,9 +7,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class Encoder(Protocol):
+    """What gives texts their tokens: a `Tokenizer`, or something else with ids of its own."""
+
+    @property
+    def bos(self) -> int | None: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def vocabulary(self) -> int: ...
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The tokens of one text: ids uint32[T]; where each ends, in characters, int64[T], never decreasing; after which of
+    them all characters so far are complete, bool[T] (one character can take several tokens); and whether the text comes
+    back from the ids, so that the model saw all of it."""
+
+    ids: np.ndarray
+    ends: np.ndarray
+    complete: np.ndarray
+    faithful: bool
 
 
 @dataclass(frozen=True)
@@ -29,6 +53,15 @@ class Tokenizer:
         """Token ids of each text, uint32, without special tokens."""
         found = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(one.ids, dtype=np.uint32) for one in found]
+
+    def spans(self, texts: Sequence[str]) -> list[Spans]:
+        """Token ids of each text with the characters that they cover."""
+        plain = _without_post_processing(self.backend)
+        found = plain.encode_batch(list(texts), add_special_tokens=False)
+        decoded = plain.decode_batch([one.ids for one in found], skip_special_tokens=False)
+        return [
+            _spans(one.ids, one.offsets, text, again) for one, text, again in zip(found, texts, decoded, strict=True)
+        ]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Text of each token; bytes that are not UTF-8 by themselves (part of a character) come as U+FFFD."""
@@ -96,3 +129,23 @@ def _content(backend: Any) -> bytes:
     whole = json.loads(backend.to_str())
     kept = {name: whole.get(name) for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
     return json.dumps(kept, sort_keys=True).encode()
+
+
+def _without_post_processing(backend: Any) -> Any:
+    """A copy that trims no offsets: byte-level post-processors take white space off them."""
+    whole = json.loads(backend.to_str())
+    if whole.get("post_processor") is None:
+        return backend
+    return type(backend).from_str(json.dumps(whole | {"post_processor": None}))
+
+
+def _spans(ids: Sequence[int], offsets: Sequence[tuple[int, int]], text: str, decoded: str) -> Spans:
+    begins, ends = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
+    complete = np.append(begins[1:] >= ends[:-1], True)[: len(ends)]
+    # Many tokenizers put a blank before the text and leave it there when they decode.
+    same = (
+        decoded in (text, f" {text}")
+        and (ends[1:] >= ends[:-1]).all()
+        and int(ends[-1] if len(ends) else 0) == len(text)
+    )
+    return Spans(np.array(ids, dtype=np.uint32), ends, complete, bool(same))

@@ -78,6 +78,8 @@ def open_source(records: Any, per_million: float) -> Source:
     schema, read = opened(records)
     raw = (schema.metadata or {}).get(b"recallscope")
     metadata = json.loads(raw) if raw else {}
+    if metadata.get("unit", "token") != "token":
+        raise ValueError("records: one row for each token is needed, got segments of models whose tokenizers differ")
     tokens = metadata.get("training_tokens")
     rare = threshold_count(per_million, tokens) if tokens and "count" in schema.names else None
     source = Source(read, tuple(schema.names), metadata, rare)

@@ -15,7 +15,17 @@ import pyarrow as pa
 
 from recallscope.slicing.attribution.atoms import Source, as_atoms, metadata_of
 from recallscope.slicing.attribution.panel import chosen_models, panel
-from recallscope.slicing.attribution.shares import SEED_NOTE, Gap, Settings, count_notes, gap_of, notes_of, slice_rows
+from recallscope.slicing.attribution.shares import (
+    SEED_NOTE,
+    Gap,
+    Settings,
+    count_notes,
+    gap_of,
+    notes_of,
+    segment_notes,
+    slice_rows,
+    unit_of,
+)
 from recallscope.slicing.attribution.slices import partition
 
 SLICE_SCHEMA = pa.schema(
@@ -44,7 +54,8 @@ class Attribution:
 
     ``table`` has one row per model and slice (columns of `SLICE_SCHEMA`; losses, difference and contribution in nats,
     shares as fractions, null where refused or undefined); ``gaps`` one entry per model; ``notes`` say why a share is
-    missing and what the intervals leave out.
+    missing and what the intervals leave out; ``unit`` is what a row is, a token, or a segment of text where the models
+    have different tokenizers.
     """
 
     by: str | tuple[str, ...]
@@ -54,6 +65,7 @@ class Attribution:
     table: pa.Table
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
+    unit: str = "token"
 
     @property
     def gap(self) -> Gap:
@@ -119,7 +131,9 @@ def attribute(
         rows += [{"model": name, **row} for row in slice_rows(sums, gap, settings)]
         gaps.append(gap)
         notes += notes_of(sums, gap, settings)
-    notes += count_notes(table) + ([SEED_NOTE] if intervals else [])
+    notes += segment_notes(table) + count_notes(table) + ([SEED_NOTE] if intervals else [])
     by_name = by if isinstance(by, str) else tuple(by)
     slices = pa.Table.from_pylist(rows, schema=SLICE_SCHEMA)
-    return Attribution(by_name, reference, level, method, slices, tuple(gaps), tuple(dict.fromkeys(notes)))
+    return Attribution(
+        by_name, reference, level, method, slices, tuple(gaps), tuple(dict.fromkeys(notes)), unit_of(table)
+    )

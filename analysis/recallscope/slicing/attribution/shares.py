@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from recallscope.slicing.attribution._intervals import Floats, Interval
+from recallscope.slicing.attribution._records import metadata_of
 from recallscope.slicing.attribution.panel import Panel
 from recallscope.slicing.attribution.resampling import bootstrap, simultaneous
 from recallscope.slicing.attribution.statistics import fieller, jackknife, mean_interval, significant
@@ -153,6 +154,27 @@ def notes_of(panel: Panel, gap: Gap, settings: Settings) -> list[str]:
             "use more documents, or cut long ones into blocks longer than the window and give each its own id."
         )
     return notes
+
+
+def unit_of(table: pa.Table) -> str:
+    """What a row is: `token`, or `segment` where the models have different tokenizers."""
+    return metadata_of(table.schema).get("unit") or "token"
+
+
+def segment_notes(table: pa.Table) -> list[str]:
+    """What rows are when the tokenizers differ."""
+    metadata = metadata_of(table.schema)
+    if unit_of(table) == "token":
+        return []
+    rows = float(table.column("tokens").to_numpy().sum())
+    said = (
+        f"The tokenizers differ: a row is a segment of text between places where tokens of all models end, "
+        f"{metadata['bytes'] / rows:.2f} bytes on average. Repeats, distances and training counts are those of words, "
+        "numbers and signs. Losses are sums over tokens, not over all ways to spell a segment."
+    )
+    left_out = metadata.get("unfaithful_documents")
+    more = [f"{left_out} documents do not come back from a tokenizer's ids and are left out."] if left_out else []
+    return [said, *more]
 
 
 def count_notes(table: pa.Table) -> list[str]:

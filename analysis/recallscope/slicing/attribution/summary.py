@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Sequence
 from importlib import metadata as packages
@@ -14,11 +15,20 @@ from recallscope.slicing.attribution.atoms import Source, as_atoms, metadata_of
 from recallscope.slicing.attribution.controls import curve_rows, interaction_of
 from recallscope.slicing.attribution.panel import chosen_models, clusters, panel
 from recallscope.slicing.attribution.shapley import DEFAULT_FLAGS, shapley_rows
-from recallscope.slicing.attribution.shares import SEED_NOTE, Settings, count_notes, gap_of, notes_of, slice_rows
+from recallscope.slicing.attribution.shares import (
+    SEED_NOTE,
+    Settings,
+    count_notes,
+    gap_of,
+    notes_of,
+    segment_notes,
+    slice_rows,
+)
 from recallscope.slicing.attribution.slices import PARTITIONS, partition
 
 REPORT_FORMAT = "recallscope-report-1"
-_COPIED = ("text", "tokenizer", "window", "stride", "bos", "ngram", "threshold", "training_tokens", "training_source")
+_COPIED = ("text", "tokenizer", "window", "stride", "bos", "ngram", "threshold", "training_tokens", "training_source",
+           "unit", "bytes", "tokenizers", "unfaithful_documents", "window_tokens")  # fmt: skip
 
 
 def report(
@@ -50,7 +60,7 @@ def report(
         "settings": _settings(metadata, settings),
         "totals": _totals(table, [reference, *models], documents),
         "comparisons": [_comparison(table, name, reference, settings, flags) for name in models],
-        "notes": [*count_notes(table), why],
+        "notes": [*segment_notes(table), *count_notes(table), why],
     }
 
 
@@ -76,7 +86,11 @@ def _version(name: str) -> str | None:
 def _totals(table: pa.Table, models: list[str], documents: int) -> dict[str, Any]:
     tokens = int(table.column("tokens").to_numpy().sum())
     losses = {name: float(np.sum(table.column(f"loss_{name}").to_numpy()) / tokens) for name in models}
-    return {"tokens": tokens, "documents": documents, "losses": losses}
+    size = metadata_of(table.schema).get("bytes")
+    bits = (
+        {"bits_per_byte": {name: loss * tokens / (size * math.log(2)) for name, loss in losses.items()}} if size else {}
+    )
+    return {"tokens": tokens, "documents": documents, "losses": losses, **bits}
 
 
 def _comparison(

@@ -13,15 +13,15 @@ _HEAD = ("slice", "tokens", "difference", "contribution", "interval", "share of 
 def format_table(attribution: Attribution) -> str:
     """Aligned plain text of an `Attribution`: one block per model, then the notes.
 
-    Tokens in % of all tokens, difference and contribution in nats per token, share in % of the gap; "-" where a value
-    is refused or does not exist.
+    Tokens (or segments) in % of all, difference and contribution in nats per token (or segment), share in % of the gap;
+    "-" where a value is refused or does not exist.
     """
     rows = attribution.table.to_pylist()
     blocks = []
     for gap in attribution.gaps:
         lines = [_cells(row) for row in rows if row["model"] == gap.model]
         limits = "" if gap.low is None else f" ({_limits(gap.low, gap.high, '{:+.4f}')})"
-        head = f"{gap.model} against {gap.reference}: gap {gap.value:+.4f} nats per token{limits}"
+        head = f"{gap.model} against {gap.reference}: gap {gap.value:+.4f} nats per {attribution.unit}{limits}"
         blocks.append("\n".join([head, *_aligned([_HEAD, *lines])]))
     if attribution.notes:
         blocks.append("\n".join(f"note: {note}" for note in attribution.notes))

@@ -95,7 +95,7 @@ def _recall(report: Report, comparison: Report) -> str:
         return ""
     name = f"waterfall-{[c['model'] for c in report['comparisons']].index(comparison['model'])}"
     title = f"The gap of {comparison['model']}, slice by slice"
-    note = "Contributions in nats per token with 95 % intervals; the bars sum to the gap."
+    note = f"Contributions in nats per {words.unit(report['settings'])} with 95 % intervals; the bars sum to the gap."
     return figures.element(name, title, note) + tables.partition(comparison, "recall")
 
 

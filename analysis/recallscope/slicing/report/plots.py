@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from recallscope import look
-from recallscope.slicing.report import _traces
+from recallscope.slicing.report import _traces, words
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -179,7 +179,8 @@ def _rows(comparison: Mapping[str, Any], by: str) -> list[Mapping[str, Any]]:
 
 
 def _difference_title(report: Report, model: str) -> str:
-    return f"loss of {look.plain(model)} − loss of {look.plain(report['reference'])}, nats per token"
+    of, reference = look.plain(model), look.plain(report["reference"])
+    return f"loss of {of} − loss of {reference}, nats per {words.unit(report['settings'])}"
 
 
 def _finish(figure: Figure, **layout: Any) -> Figure:

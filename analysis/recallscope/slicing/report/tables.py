@@ -54,13 +54,14 @@ def totals(report: Row) -> str:
     """Loss and perplexity of each model, with its gap to the reference."""
     gaps = {comparison["model"]: comparison["gap"] for comparison in report["comparisons"]}
     rows = [_total(model, report["totals"]["losses"].get(model), gaps.get(model)) for model in report["models"]]
-    return table("Mean loss, nats per token, and the gap to the reference", TOTAL_HEAD, rows)
+    per = words.unit(report["settings"])
+    return table(f"Mean loss, nats per {per}, and the gap to the reference", TOTAL_HEAD, rows)
 
 
 def partition(comparison: Row, by: str) -> str:
     """The slices of one partition; the recall partition also shows the sum, which is the gap."""
     rows = comparison["partitions"][by]
-    caption = f"{TITLES.get(by, by)}: {comparison['model']} against {comparison['reference']}, nats per token"
+    caption = f"{TITLES.get(by, by)}: {comparison['model']} against {comparison['reference']}, in nats"
     foot = _sum(comparison, rows) if by == "recall" else ()
     return table(caption, SLICE_HEAD, map(_slice, rows), foot)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,23 +11,26 @@ import pyarrow as pa
 from recallscope.slicing.attribution.atoms import metadata_of
 from recallscope.slicing.records import Records
 from recallscope.slicing.tagging.tags import visible
-from recallscope.text import Tokenizer
+
+Shown = Callable[[int, np.ndarray, np.ndarray, np.ndarray], tuple[list[str], np.ndarray]]
+"""From a document's number and the positions, ids and distances of some of its tokens to their texts, and how many of
+the shown ones ago each was seen (0: not)."""
 
 VIEW_TOKENS = 40_000  # in all documents of the page
 LONGEST = 4_000  # of one document; the rest of it is not shown
 
 
 def document_views(
-    records: Records, atoms: pa.Table, names: Sequence[str], ids: Sequence[str], tokenizer: Tokenizer | None
+    records: Records, atoms: pa.Table, names: Sequence[str], ids: Sequence[str], shown: Shown
 ) -> list[dict[str, Any]]:
     """The documents with the largest loss difference on AR hits per token, until 40,000 tokens are reached.
 
     Each is `{"id", "text_pieces", "losses", "distance", "slice", "count"}`, cut to its first 4,000 tokens. Tokens that
-    were not scored (the first of a document without BOS) are left out. `names` are the slices of the recall partition.
-    Without a tokenizer a token shows as its id.
+    were not scored (the first of a document without BOS) are left out. `names` are the slices of the recall partition,
+    `shown` says how a token looks.
     """
     chosen = _chosen(atoms, records.models)
-    columns = ["document", "token", "context", f"distance_{records.metadata['ngram']}", "count"]
+    columns = ["document", "position", "token", "context", f"distance_{records.metadata['ngram']}", "count"]
     columns += [f"loss_{model}" for model in records.models]
     threshold = _threshold(atoms)
     table = records.documents(chosen, columns)
@@ -35,8 +38,16 @@ def document_views(
     views = []
     for document in chosen:
         rows = table.filter(pa.array(documents == document)).slice(0, LONGEST)
-        views.append(_view(rows, ids[document], records, names, threshold, tokenizer))
+        views.append(_view(rows, document, ids[document], records, names, threshold, shown))
     return views
+
+
+def token_views(
+    tokenizer: Any, document: int, positions: np.ndarray, tokens: np.ndarray, distance: np.ndarray
+) -> tuple[list[str], np.ndarray]:
+    """A token is the text that its tokenizer gives it, without one its id, and lies as far back as it says."""
+    ids = tokens.tolist()
+    return tokenizer.pieces(ids) if tokenizer else [f"{one} " for one in ids], distance
 
 
 def _chosen(atoms: pa.Table, models: list[str]) -> list[int]:
@@ -60,21 +71,22 @@ def _threshold(atoms: pa.Table) -> int | None:
 
 def _view(
     rows: pa.Table,
+    document: int,
     name: str,
     records: Records,
     names: Sequence[str],
     threshold: int | None,
-    tokenizer: Tokenizer | None,
+    shown: Shown,
 ) -> dict[str, Any]:
     ngram = records.metadata["ngram"]
     distance = rows[f"distance_{ngram}"].to_numpy()
     distance = np.where(visible(distance, rows["context"].to_numpy(), ngram), distance, 0)
-    tokens = rows["token"].to_pylist()
+    pieces, ago = shown(document, rows["position"].to_numpy(), rows["token"].to_numpy(), distance)
     return {
         "id": name,
-        "text_pieces": tokenizer.pieces(tokens) if tokenizer else [f"{token} " for token in tokens],
+        "text_pieces": pieces,
         "losses": {model: rows[f"loss_{model}"].to_pylist() for model in records.models},
-        "distance": distance.tolist(),
+        "distance": ago.tolist(),
         "slice": _slices(distance > 0, rows["count"].to_pylist(), names, threshold),
         "count": rows["count"].to_pylist(),
     }

@@ -46,10 +46,11 @@ def heading(report: Mapping[str, Any]) -> str:
 def headline(comparison: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """One sentence per model: what share of its gap lies on recall, or why no share is given."""
     gap, model, reference = comparison["gap"], comparison["model"], comparison["reference"]
-    size = f"{number(abs(gap['value']), 3)} nats per token"
+    per = f"nats per {unit(settings)}"
+    size = f"{number(abs(gap['value']), 3)} {per}"
     limits = interval(gap.get("low"), gap.get("high"), 3)
     if limits and not gap["significant"]:
-        signed = f"{number(gap['value'], 3)} nats per token {limits}".strip()
+        signed = f"{number(gap['value'], 3)} {per} {limits}".strip()
         return f"No share is given for {model}: its gap of {signed} to {reference} is not significant at 95 %."
     rows = comparison["partitions"].get("recall") or []
     first = next((row for row in rows if row["slice"] in ("AR hit", "repeat")), None)
@@ -63,7 +64,12 @@ def headline(comparison: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     )
     band = interval(first.get("share_low"), first.get("share_high"), 1, 100)
     share = f"{percent(first['share'])} % {band or '(no interval)'}"
-    return f"{share} of {whose} is on {what}, {percent(first['token_share'])} % of tokens."
+    return f"{share} of {whose} is on {what}, {percent(first['token_share'])} % of {unit(settings)}s."
+
+
+def unit(settings: Mapping[str, Any]) -> str:
+    """What a row is: a token, or a segment where the models have different tokenizers."""
+    return settings.get("unit") or "token"
 
 
 def _better(gap: Mapping[str, Any]) -> str:
@@ -77,7 +83,11 @@ def facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("Models", f"{', '.join(c['model'] for c in report['comparisons'])} against {report['reference']}"),
         ("Text", settings.get("text")),
-        ("Size", f"{count(totals['tokens'])} scored tokens in {count(totals['documents'])} documents"),
+        ("Size", f"{count(totals['tokens'])} scored {unit(settings)}s in {count(totals['documents'])} documents"),
+        (
+            "Bits per byte",
+            ", ".join(f"{name} {number(bits, 4)}" for name, bits in totals.get("bits_per_byte", {}).items()),
+        ),
         ("Window", _window(settings)),
         ("AR hit", "a token that is both a repeat and rare" if counted else None),
         (
@@ -96,6 +106,10 @@ def _window(settings: Mapping[str, Any]) -> str | None:
         return None
     stride = f", stride {count(settings['stride'])}" if settings.get("stride") is not None else ""
     bos = f", BOS {str(settings['bos']).replace('-', ' ')}" if settings.get("bos") else ""
+    tokens = settings.get("window_tokens")
+    if tokens:
+        most = f"at most {count(settings['window'])} words, numbers and signs"
+        return f"{count(tokens)} tokens of each model, {most}{stride}{bos}"
     return f"{count(settings['window'])} tokens{stride}{bos}"
 
 
