@@ -15,6 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from recallscope.checks import parsed
+
 COLUMNS = {
     "subject": pa.string(), "metric": pa.string(), "value": pa.float64(), "unit": pa.string(),
     "low": pa.float64(), "high": pa.float64(), "n": pa.int64(),
@@ -40,8 +42,16 @@ def evidence(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         if row["kind"] not in KINDS:
             raise ValueError(f"rows[{i}]: kind is one of {', '.join(KINDS)}, got {row['kind']!r}")
     knobs = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
-    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in COLUMNS.items()}
-    return pa.table(columns | {name: pa.array([row.get(name) for row in rows]) for name in knobs})
+    kinds = COLUMNS | dict.fromkeys(knobs)
+    return pa.table({name: _column(name, [row.get(name) for row in rows], kind) for name, kind in kinds.items()})
+
+
+def _column(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
+        what = f"{kind} in every row" if kind else "values of one kind"
+        raise ValueError(f"rows: {name}: {what}, got others ({str(error).splitlines()[0]})") from None
 
 
 def write_evidence(table: pa.Table, path: str | Path) -> None:
@@ -63,10 +73,10 @@ def read_evidence(*paths: str | Path) -> pa.Table:
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"paths: {path} cannot be read ({error})") from None
         for number, line in enumerate(text.splitlines(), 1):
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(f"paths: {path}, line {number} is not JSON ({error})") from None
+            row = parsed(line, f"paths: {path}, line {number}")
+            if not isinstance(row, dict):
+                raise ValueError(f"paths: {path}, line {number}: an object with {', '.join(REQUIRED)}, got {line[:40]}")
+            rows.append(row)
     return evidence(rows)
 
 

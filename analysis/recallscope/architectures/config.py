@@ -10,6 +10,7 @@ from typing import Any
 
 from recallscope.architectures.feed_forward import FFN, FFN_OPTIONS, feed_forward
 from recallscope.architectures.mixers import MIXERS, Mixer
+from recallscope.checks import parsed
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,13 @@ class ModelConfig:
     inject: bool = False
 
     def __post_init__(self) -> None:
+        for name, least in {"vocabulary": 0, "width": 1, "ffn_width": 0, "context": 1, "loops": 1}.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}: an integer of at least {least}, got {value!r}")
+        if not isinstance(self.layers, list | tuple) or not all(isinstance(layer, dict) for layer in self.layers):
+            raise ValueError(f"layers: a list with one dict for each layer, got {self.layers!r:.60}")
         object.__setattr__(self, "layers", tuple(dict(layer) for layer in self.layers))
-        if self.loops < 1:
-            raise ValueError(f"loops: at least 1, got {self.loops}")
         for layer in self.layers:
             _check_layer(layer)
 
@@ -59,8 +64,13 @@ class ModelConfig:
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> ModelConfig:
-        return cls(**json.loads(text))
+    def from_json(cls, text: str | bytes) -> ModelConfig:
+        """The shape in a `config.json` of ours; `ValueError` for anything else."""
+        found = parsed(text, "config")
+        try:
+            return cls(**found)
+        except TypeError as error:
+            raise ValueError(f"config: not a model shape ({error})") from None
 
 
 def _check_layer(layer: dict[str, Any]) -> None:

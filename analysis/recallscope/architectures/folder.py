@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -32,6 +31,19 @@ def _stored(model: LanguageModel) -> dict[str, torch.Tensor]:
     return weights
 
 
+def _check_shapes(folder: Path, config: ModelConfig, weights: dict[str, torch.Tensor]) -> None:
+    """A shape that does not fit the weights is refused before memory is taken for it."""
+    with torch.device("meta"):
+        wanted = {name: tuple(value.shape) for name, value in LanguageModel(config).state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name) and not (config.tied and name == "head.weight"):
+            raise ValueError(
+                f"model: the weights of {folder} do not fit its config.json "
+                f"({name}: {found.get(name, 'missing')}, {wanted.get(name, 'not of this shape')} by the config)"
+            )
+
+
 def load_model(folder: str | Path) -> LanguageModel:
     """The model of a folder, float32, in evaluation mode.
 
@@ -42,14 +54,17 @@ def load_model(folder: str | Path) -> LanguageModel:
         if not (folder / name).is_file():
             raise ValueError(f"model: {folder} must hold config.json and model.safetensors; {name} is missing")
     try:
-        model = LanguageModel(ModelConfig.from_json((folder / "config.json").read_text()))
-        weights = load_file(folder / "model.safetensors")
-    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        config = ModelConfig.from_json((folder / "config.json").read_bytes())
+    except ValueError as error:
         raise ValueError(f"model: {folder}/config.json is not a recallscope model shape ({error})") from None
+    try:
+        weights = load_file(folder / "model.safetensors")
     except Exception as error:  # safetensors raises its own exception class for a broken file
         if type(error).__name__ != "SafetensorError":
             raise
         raise ValueError(f"model: {folder}/model.safetensors is broken ({error})") from None
+    _check_shapes(folder, config, weights)
+    model = LanguageModel(config)
     try:
         if model.config.tied and "embedding.weight" in weights:
             weights["head.weight"] = weights["embedding.weight"]

@@ -8,6 +8,8 @@ from typing import Any
 from recallscope.architectures.config import ModelConfig
 
 Found = dict[str, Any]
+MOST_LAYERS = 10_000
+"""More are a damaged file: a list of them alone would take the memory."""
 
 
 def from_hugging_face(config: Found) -> ModelConfig:
@@ -16,12 +18,17 @@ def from_hugging_face(config: Found) -> ModelConfig:
     Raises `ValueError` for families that are not known, and where a key is missing that the family needs.
     """
     family = config.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"model_type: one of {', '.join(FAMILIES)}, got {family!r}")
+    for name, value in config.items():
+        if name.endswith("layers") and not (isinstance(value, int) and 0 <= value <= MOST_LAYERS):
+            raise ValueError(f"config: {name}: an integer of at most {MOST_LAYERS:,}, got {value!r:.40}")
     try:
         return FAMILIES[family](config)
     except KeyError as error:
         raise ValueError(f"config: {family} needs {error.args[0]!r}, which is missing") from None
+    except (TypeError, AttributeError, ZeroDivisionError, OverflowError) as error:  # arithmetic on odd values
+        raise ValueError(f"config: {family} cannot have these values ({error})") from None
 
 
 def _model(config: Found, layers: list[Found], ffn_width: int) -> ModelConfig:

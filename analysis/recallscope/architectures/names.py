@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from recallscope.architectures.config import ModelConfig, mixer_options
 from recallscope.architectures.feed_forward import FFN_OPTIONS
 from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.presets import PRESETS
+from recallscope.checks import parsed
 
 _SHAPE = {"width": 2048, "layers": 1, "ffn_width": 0, "vocabulary": 0, "tied": False}
 
@@ -97,13 +97,10 @@ def _from_disk(path: Path) -> Architecture:
 
     file = path / "config.json" if path.is_dir() else path
     try:
-        found = json.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        text = file.read_bytes()
+    except OSError as error:
         raise ValueError(f"architecture: {path} must hold a config.json ({error})") from None
+    found = parsed(text, f"architecture: {file}")
     if isinstance(found, dict) and "model_type" in found:
         return Architecture(path.stem if path.is_file() else path.name, from_hugging_face(found), str(file))
-    try:
-        config = ModelConfig(**found)
-    except TypeError as error:
-        raise ValueError(f"architecture: {file} is not a model shape ({error})") from None
-    return Architecture(path.name, config, str(file))
+    return Architecture(path.name, ModelConfig.from_json(text), str(file))

@@ -57,7 +57,7 @@ def _jsonl(path: Path, text: str) -> list[tuple[int, Row]]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             row = json.loads(line, parse_float=str, parse_int=str) if line.strip() else None
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"table: {path}, line {number} is not JSON ({error})") from None
         if row is not None and not isinstance(row, dict):
             raise ValueError(f"table: {path}, line {number}: an object with {', '.join(NEEDED)}, got {line[:40]}")

@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recallscope.checks import parsed
+from recallscope.slicing.parquet_rows import read_rows
+
 METADATA_KEY = b"recallscope"
 TAG_COLUMNS = ("distance_2", "distance_3", "distance_4", "opportunity")
 
@@ -35,11 +38,18 @@ class Records:
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows in memory (about 40 bytes each)."""
-        return pq.read_table(self.path, columns=list(columns) if columns else None)
+        return _read(self.path, columns)
 
     def documents(self, wanted: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """The rows of some documents; other row groups are not read."""
-        return pq.read_table(self.path, columns=list(columns), filters=[("document", "in", list(wanted))])
+        return _read(self.path, columns, wanted)
+
+
+def _read(path: Path, columns: Sequence[str] | None, documents: Sequence[int] | None = None) -> pa.Table:
+    try:
+        return read_rows(path, columns, documents)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"records: {path} is damaged ({error})") from None
 
 
 def read_records(path: str | os.PathLike[str]) -> Records:
@@ -57,7 +67,10 @@ def read_records(path: str | os.PathLike[str]) -> Records:
         raise ValueError(f"records: {path} is cut off or not Parquet ({error})") from None
     if METADATA_KEY not in metadata:
         raise ValueError(f"records: {path} was not written by recallscope (no metadata {METADATA_KEY.decode()!r})")
-    return Records(path, json.loads(metadata[METADATA_KEY]))
+    described = parsed(metadata[METADATA_KEY], f"records: the description in {path}")
+    if not isinstance(described, dict) or not isinstance(described.get("models"), list):
+        raise ValueError(f"records: the description in {path} names no models")
+    return Records(path, described)
 
 
 def schema_of(models: Sequence[str], metadata: dict[str, Any]) -> pa.Schema:
@@ -81,7 +94,9 @@ def write_records(
     encoding = {name: "BYTE_STREAM_SPLIT" for name in losses}
     dictionary: Any = [name for name in schema.names if name not in losses]
     rows = 0
-    options = {"compression": "zstd", "use_dictionary": dictionary, "column_encoding": encoding}
+    options = {
+        "compression": "zstd", "use_dictionary": dictionary, "column_encoding": encoding, "write_page_checksum": True,
+    }  # fmt: skip
     with pq.ParquetWriter(temporary, schema, **options) as writer:
         for columns in shards:
             arrays = [_array(columns[one.name], one) for one in schema]

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recallscope.checks import check_folder
+from recallscope.checks import check_folder, parsed
 from recallscope.slicing.attribution.thresholds import CONVENTIONS, ZOOLOGY
 from recallscope.slicing.scoring.windows import Windowing
 from recallscope.text import Document
@@ -115,10 +115,9 @@ def claim_folder(out: Path, manifest: dict[str, Any]) -> None:
     file = out / MANIFEST
     check_folder("out", out)
     if file.is_file():
-        try:
-            held = json.loads(file.read_text())
-        except json.JSONDecodeError:
-            raise ValueError(f"out: {file} is not a manifest; choose another folder") from None
+        held = parsed(file.read_bytes(), f"out: {file}, the manifest of a run,")
+        if not isinstance(held, dict):
+            raise ValueError(f"out: {file} is not a manifest; choose another folder")
         differing = _differences(held, json.loads(json.dumps(manifest)))
         if differing:
             raise ValueError(f"out: {out} holds a different run (differs in {differing}); choose another folder")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from recallscope.checks import parsed
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst", ".py", ".pyi", ".tex", ".html", ".c", ".h", ".cpp", ".js", ".ts", ".java")
 JSON_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz")
@@ -106,10 +107,7 @@ def _lines(stream) -> Iterator[bytes]:
 
 
 def _json_document(line: bytes, path: Path, number: int) -> Document:
-    try:
-        row = json.loads(_decode(line, path, f" line {number}"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"text: {path} line {number} is not JSON ({error.msg})") from None
+    row = parsed(_decode(line, path, f" line {number}"), f"text: {path} line {number}")
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise ValueError(f"text: {path} line {number} needs a field `text` with a string")
     return Document(str(row.get("id", number - 1)), row["text"])
@@ -131,9 +129,11 @@ def _parquet_documents(path: Path) -> Iterator[Document]:
         for group in range(file.num_row_groups):
             try:
                 rows = file.read_row_group(group, columns).to_pylist()
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise ValueError(f"text: {path} row group {group} is broken ({error})") from None
             for index, row in enumerate(rows):
+                if not isinstance(row["text"], str | None):
+                    raise ValueError(f"text: {path}: the column `text` must hold strings, got {row['text']!r:.40}")
                 yield Document(str(row.get("id", f"{group}/{index}")), row["text"] or "")
 
 

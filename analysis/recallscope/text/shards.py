@@ -75,8 +75,8 @@ def read_token_array(path: str | Path, eos: int | None, size: int = SHARD_TOKENS
         raise ValueError(f"text: {path} is missing or empty")
     try:
         tokens = np.load(path, mmap_mode="r") if path.suffix == ".npy" else np.memmap(path, np.uint16, "r")
-    except ValueError as error:
-        raise ValueError(f"text: {path} is not a token array ({error})") from None
+    except Exception as error:  # the header of .npy is read by a parser that raises what it likes
+        raise ValueError(f"text: {path} is not a token array ({str(error).splitlines()[0]})") from None
     if tokens.ndim != 1 or tokens.dtype.kind not in "ui":
         raise ValueError(f"text: {path} must hold a 1-D array of integers, got {tokens.dtype} {tokens.shape}")
     begin = first = 0

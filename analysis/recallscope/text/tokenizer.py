@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from recallscope.checks import parsed
+
 
 class Encoder(Protocol):
     """What gives texts their tokens: a `Tokenizer`, or something else with ids of its own."""
@@ -98,7 +100,9 @@ def _from_file(file: Path) -> Tokenizer:
 def _declared_bos(folder: Path) -> str | None:
     """The bos (else eos) token that `tokenizer_config.json` beside the tokenizer names."""
     file = folder / "tokenizer_config.json"
-    declared = json.loads(file.read_text()) if file.is_file() else {}
+    declared = parsed(file.read_bytes(), f"tokenizer: {file}") if file.is_file() else {}
+    if not isinstance(declared, dict):
+        raise ValueError(f"tokenizer: {file} must hold an object, got {declared!r:.40}")
     token = declared.get("bos_token") or declared.get("eos_token")
     return token["content"] if isinstance(token, dict) else token
 

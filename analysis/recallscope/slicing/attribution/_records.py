@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recallscope.checks import parsed
 from recallscope.slicing.attribution.thresholds import ZOOLOGY, threshold_count
 
 METADATA_KEY = b"recallscope"
@@ -61,7 +61,7 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
 
 def _open_file(path: Path) -> tuple[pa.Schema, Any]:
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"records: cannot read {path} as Parquet: {error}") from error
 
@@ -78,7 +78,10 @@ def _open_file(path: Path) -> tuple[pa.Schema, Any]:
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:
     """The toolkit's JSON metadata of a records or atoms table; empty when there is none."""
     raw = (schema.metadata or {}).get(METADATA_KEY)
-    return json.loads(raw) if raw else {}
+    found = parsed(raw, "records: the description in the file") if raw else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"records: the description in the file must be an object, got {found!r:.40}")
+    return found
 
 
 def plan_reduction(

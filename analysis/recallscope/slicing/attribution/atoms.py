@@ -108,7 +108,7 @@ def write_atoms(table: pa.Table, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def write_atoms(table: pa.Table, path: str | os.PathLike[str]) -> None:
 def read_atoms(path: str | os.PathLike[str]) -> pa.Table:
     """Read what `write_atoms` wrote; ValueError names the file if it is damaged or something else."""
     try:
-        table = pq.read_table(path, use_threads=False)
+        table = pq.read_table(path, use_threads=False, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"atoms: cannot read {path}: {error}") from error
     if metadata_of(table.schema).get("format") != ATOMS_FORMAT:

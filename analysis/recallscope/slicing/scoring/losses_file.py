@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recallscope.slicing.parquet_rows import read_rows
 from recallscope.text import Shard
 
 
@@ -33,10 +34,9 @@ class LossesFile:
         """
         last = shard.first + len(shard.ids)
         columns = ["document", "position", self.column] + ["token"] * self.has_tokens
-        wanted = [("document", ">=", shard.first), ("document", "<", last)]
         try:
-            table = pq.read_table(self.path, columns=columns, filters=wanted)
-        except (pa.ArrowException, OSError) as error:
+            table = read_rows(self.path, columns, range(shard.first, last))
+        except (pa.ArrowException, OSError, KeyError) as error:
             raise ValueError(f"losses: {self.path} is cut off or broken ({error})") from None
         document = table["document"].to_numpy() - shard.first
         position = table["position"].to_numpy()

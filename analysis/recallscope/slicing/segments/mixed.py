@@ -71,7 +71,7 @@ def align(mixed: Mixed, documents: Iterable[Document], shards: int, advance: Cal
         _align_shard(mixed, index, shard, here)
         advance(len(shard.tokens))
     if not any(mixed.load(index)["faithful"].any() for index in range(shards)):
-        raise ValueError("text: no document comes back from the ids of every model's tokenizer, nothing can be compared")
+        raise ValueError("text: no document comes back from the ids of every model's tokenizer")
 
 
 def _align_shard(mixed: Mixed, index: int, shard: Shard, texts: Sequence[str]) -> None:
