@@ -24,7 +24,7 @@ Q, K, V = operands("based", Shape(1, 8, 2, 16, 16))
 STATE = torch.zeros(1, 2, 153, 17)
 
 
-@pytest.mark.parametrize("run", [based, attention, linear_attention])
+@pytest.mark.parametrize("name", [name for name in OPERATORS if not name.endswith("convolution")])
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -36,9 +36,10 @@ STATE = torch.zeros(1, 2, 153, 17)
         ((Q.int(), K.int(), V.int()), r"q: float16, bfloat16, float32 or float64, got torch.int32"),
     ],
 )
-def test_operands(run, given, message):
+def test_operands(name, given, message):
+    others = operands(name, Shape(1, 8, 2, 16, 16))[3:]
     with pytest.raises(ValueError, match=message):
-        run(*given)
+        OPERATORS[name].run(*given, *others)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_cases import LENGTHS, assert_close, gradients, make, poisoned, some_state
+from kernel_cases import LENGTHS, assert_close, make, poisoned, some_state
 from recallscope_kernels import based, based_decode, jrt_prefix
 from recallscope_kernels.ops import Shape, operands
 from recallscope_kernels.ops.based import based_cost, based_reference
@@ -27,17 +27,6 @@ def test_outputs_and_states(dtype, time, with_state):
     assert got[0].dtype == dtype
     assert_close("outputs", got[0], want[0], dtype)
     assert_close("state", got[1], want[1], dtype)  # type: ignore[arg-type]
-
-
-@runs
-def test_gradients():
-    state = some_state("based", DTYPES[0]).to(DEVICE)
-    given = [u.to(DEVICE).requires_grad_() for u in (*make("based", 65, DTYPES[0]), state)]
-    exact = [u.detach().double().requires_grad_() for u in given]
-    got = based(*given[:3], initial_state=given[3], output_final_state=True, implementation="triton")
-    want = based_reference(*exact[:3], initial_state=exact[3])
-    for pair in zip(gradients(got, given), gradients(want, exact), strict=True):
-        assert_close("gradient", *pair, DTYPES[0])
 
 
 @runs

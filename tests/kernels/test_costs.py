@@ -13,8 +13,10 @@ from recallscope_kernels.ops._shape import pairs, squares
 from torch.utils.flop_counter import FlopCounterMode
 
 SHAPES = [Shape(2, t, 3, k, v) for t, (k, v) in product((1, 63, 64, 65, 130), ((16, 16), (8, 12)))]
-SUBJECTS = [(name, "chunked") for name in OPERATORS if name != "attention"]
+SUBJECTS = [(name, operator.implementations[0]) for name, operator in OPERATORS.items() if name != "attention"]
 CASES = [(*subject, shape) for subject in SUBJECTS for shape in SHAPES]
+CACHED = ("attention", "window_attention")  # their states are keys and values
+MATRIX = [name for name in OPERATORS if name not in CACHED and not name.endswith("convolution")]
 # torch on a CPU pads values of another width than keys, and counts the padding
 CASES += [("attention", backend, shape) for backend in ("flash", "math") for shape in SHAPES if shape.K == shape.V]
 
@@ -78,7 +80,7 @@ def test_bytes_are_those_of_the_tensors(name, dtype):
     o = OPERATORS[name].run(*given)[0]
     inputs, outputs = sum(u.nbytes for u in given), o.nbytes
     sums = 4 * shape.B * shape.T * shape.H  # float32, a number a token and head
-    kept = {"attention": (sums, outputs + 2 * sums)}.get(name, (0, 0))
+    kept = (sums, outputs + 2 * sums) if name in CACHED else (0, 0)
     if name in ("based", "jrt_prefix"):
         kept = 0, outputs + sums
     assert OPERATORS[name].cost(shape, "fwd", itemsize=dtype.itemsize).fused_bytes == inputs + outputs + kept[0]
@@ -88,14 +90,22 @@ def test_bytes_are_those_of_the_tensors(name, dtype):
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_decode_bytes_are_those_of_the_tensors(name, dtype):
-    """One token's operands and output once; the state read and written, but a cache only read."""
+    """One token's operands and output once; the state read and written, but a cache only read.
+
+    A window's cache gives one token up for the new one; a filter is read for 70 tokens and the new one.
+    """
     shape, token = Shape(2, 70, 3, 16, 16), Shape(2, 1, 3, 16, 16)
     gates = [gate for gate in OPERATORS[name].extra if gate != "prefix"]
     given = operands(name, token, dtype)[: 3 + len(gates)]
-    moved = sum(u.numel() * dtype.itemsize for u in (*given, given[2]))  # an output is as large as v
+    moved = sum(u.numel() * dtype.itemsize for u in (*given, given[2 if name in MATRIX or name in CACHED else 0]))
     state = OPERATORS[name].run(*operands(name, shape), output_final_state=True)[1]
-    if name == "attention":
-        moved += sum(u.numel() for u in state) * dtype.itemsize
+    if name in CACHED:
+        dropped = given[1].numel() + given[2].numel() if name == "window_attention" else 0
+        moved += (sum(u.numel() for u in state) - dropped) * dtype.itemsize
+    elif name == "short_convolution":
+        moved += 2 * state.numel() * dtype.itemsize  # inputs, in the precision of the operands
+    elif name == "fft_convolution":
+        moved += (2 + 1) * 70 * 3 * 16 * dtype.itemsize  # inputs of two sequences, one filter
     else:
         moved += 2 * state.numel() * state.element_size()
     assert OPERATORS[name].cost(shape, "decode", itemsize=dtype.itemsize).fused_bytes == moved
@@ -105,7 +115,7 @@ def test_decode_bytes_are_those_of_the_tensors(name, dtype):
 def test_states_are_those_that_come_out(name):
     shape = Shape(2, 70, 3, 16, 16)
     state = OPERATORS[name].run(*operands(name, shape), output_final_state=True)[1]
-    elements = sum(u.numel() for u in state) if name == "attention" else state.numel()
+    elements = sum(u.numel() for u in state) if name in CACHED else state.numel()
     assert OPERATORS[name].cost(shape).state_elements == elements
 
 
@@ -122,4 +132,6 @@ def test_numbers_of_the_based_paper_s_shape():
 def test_what_is_a_library_s_own_is_not_guessed():
     shape = Shape(1, 64, 1, 16, 64)
     assert OPERATORS["based"].cost(shape, implementation="fla-parallel").executed_flops is None
-    assert OPERATORS["delta_rule"].cost(shape, implementation="fla").executed_flops is None
+    for name, operator in OPERATORS.items():
+        for library in set(operator.implementations) & {"fla", "flex", "flash-attn", "flash-attn-3", "mamba-ssm"}:
+            assert operator.cost(shape, implementation=library).executed_flops is None, f"{name}:{library}"

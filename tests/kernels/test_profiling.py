@@ -51,7 +51,6 @@ def test_the_roofline():
     roofs = roofs_of()
     assert roofs.bytes_per_second == 12e9
     assert roofs.least_seconds(flops=100e9, moved=1) == 1 and roofs.least_seconds(flops=1, moved=24e9) == 2
-    assert roofs.share(50e9, 1, seconds=1) == 0.5
 
 
 def test_the_better_of_two_roofs():
@@ -99,12 +98,17 @@ def test_measured_roofs_are_possible(measured):
 def test_rows_are_evidence(measured):
     rows, roofs = measured
     table = measured_rows(rows, roofs, "recallscope profile").to_pylist()
-    assert len(table) == 7 * len(rows) and {row["kind"] for row in table} == {"measured", "derived"}
+    assert len(table) == 9 * len(rows) and {row["kind"] for row in table} == {"measured", "derived"}
     point = {row["metric"]: row for row in table if (row["subject"], row["t"]) == ("based", 32)}
     seconds, rate, share = (point[m]["value"] for m in ("seconds", "useful_flops_per_second", "share_of_roof"))
     assert rate * seconds == pytest.approx(point["useful_flops"]["value"])
     least = roofs.least_seconds(point["useful_flops"]["value"], point["fused_bytes"]["value"])
     assert share == pytest.approx(least / seconds)
+    executed = point["executed_flops"]["value"]
+    practical = max(executed / roofs.product.rate, point["fused_bytes"]["value"] / roofs.bytes_per_second) / seconds
+    assert point["share_of_practical_roof"]["value"] == pytest.approx(practical) and practical >= share
+    assert point["executed_per_useful"]["value"] == executed / point["useful_flops"]["value"] > 1
+    assert {row["timer"] for row in table if row["metric"] == "seconds"} == {"wall clock"}
     assert point["seconds"]["low"] <= seconds <= point["seconds"]["high"] and point["seconds"]["n"] >= 5
     assert point["share_of_roof"]["low"] <= share <= point["share_of_roof"]["high"]
     assert point["seconds"]["key_width"] == 16 and point["seconds"]["device"] == roofs.device.name

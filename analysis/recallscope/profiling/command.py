@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 LENGTHS = {"cpu": "256,512,1024,2048", "cuda": "2048,4096,8192,16384,32768"}
 SHAPES = {"cpu": {"B": 1, "H": 4, "V": 64}, "cuda": {"B": 16, "H": 16, "V": 64}}
-Out = Annotated[Path | None, typer.Option(help="JSON Lines file for the rows of evidence; figures beside.")]
+Out = Annotated[
+    Path | None, typer.Option(help="FILE.jsonl or FILE.html: rows of evidence and a page of figures, side by side.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda[:n].")]
 Dtype = Annotated[
@@ -24,10 +22,7 @@ Dtype = Annotated[
 
 def profile_command(
     operators: Annotated[
-        list[str],
-        typer.Argument(
-            help="based, jrt_prefix, attention, linear_attention, simple_gla, delta_rule, gated_delta_rule; or OP:NAME."
-        ),
+        list[str], typer.Argument(help="based, attention, delta_rule, ...; or OP:NAME for one implementation.")
     ],
     peer: Annotated[
         list[str] | None, typer.Option(help="Timed in the same run; ratios are to the first [default: attention].")
@@ -36,21 +31,22 @@ def profile_command(
     length: Annotated[
         str | None, typer.Option(help="T, separated by commas; when decoding, tokens of context.")
     ] = None,
+    batch: Annotated[str | None, typer.Option(help="B, separated by commas, instead of one in --shape.")] = None,
     mode: Annotated[str, typer.Option(help="fwd, bwd (the backward pass alone) or decode (one step).")] = "fwd",
     dtype: Dtype = None,
     device: Device = "cpu",
-    budget: Annotated[float, typer.Option(help="Seconds for each operator and length.")] = 0.5,
+    budget: Annotated[float, typer.Option(help="Seconds for each operator and shape.")] = 0.5,
+    counters: Annotated[bool, typer.Option("--counters", help="FLOPs and bytes by Nsight Compute, on a GPU.")] = False,
+    energy: Annotated[bool, typer.Option("--energy", help="Joules by NVML, on a CPU by RAPL; 2 s for each.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Time of operators beside their useful and executed FLOPs, the bytes of the fused limit, and measured roofs."""
     from recallscope_kernels.ops import Shape, check_mode, operator_by_name
-    from recallscope_kernels.profiling import device_facts, faster, measure, measured_roofs
-    from recallscope_kernels.profiling.measure import DTYPES
+    from recallscope_kernels.profiling import DTYPES, check_counters, device_facts
 
-    from recallscope.invocation import invocation
-    from recallscope.profiling.rows import measured_rows, roof_rows
-    from recallscope.profiling.tables import format_crossings, format_measurements, format_roofs
+    from recallscope.profiling.output import results_text, write_results
+    from recallscope.profiling.run import profile
 
     _check_out(out)
     facts, peers = device_facts(device), peer or ["attention"]
@@ -59,29 +55,27 @@ def profile_command(
     sizes, subjects = SHAPES[kind] | _sizes(shape), list(dict.fromkeys([*operators, *peers]))
     if dtype not in DTYPES:
         raise ValueError(f"dtype: one of {', '.join(DTYPES)}, got {dtype!r}")
+    if not budget > 0:
+        raise ValueError(f"budget: seconds above 0, got {budget}")
     check_mode(mode)
     for subject in subjects:
         operator_by_name(subject)
-    shapes = [Shape(T=t, **(sizes | {"K": sizes.get("K") or 1})) for t in _lengths(length or LENGTHS[kind])]
-    roofs = measured_roofs(facts, DTYPES[dtype], min(budget, 0.5))
-    started = time.perf_counter(), time.process_time()
-    measurements = [m for each in shapes for m in measure(subjects, each, sizes.get("K"), mode, dtype, device, budget)]
-    share = (time.process_time() - started[1]) / (time.perf_counter() - started[0])
-    roofs = faster(roofs, measured_roofs(facts, DTYPES[dtype], min(budget, 0.5)))
-    source = invocation()
-    table, roof_table = measured_rows(measurements, roofs, source), roof_rows(roofs, source)
-    typer.echo(format_roofs(roofs) + "\n")
-    typer.echo(f"{mode} {dtype}, B = {sizes['B']}, H = {sizes['H']}, V = {sizes['V']}; ratio: to {peers[0]}")
-    typer.echo(format_measurements(measurements, roofs, peers[0]))
-    crossings = format_crossings(measurements, peers[0])
-    if crossings:
-        typer.echo("\n" + crossings)
-    if kind == "cpu" and share < 0.8:
-        typer.echo(f"\nOthers used this machine: we had {share:.0%} of a core, so times are too long.", err=True)
+    if counters:
+        check_counters(device)
+    batches = _numbers("batch", batch) if batch else [sizes["B"]]
+    lengths = _numbers("length", length or LENGTHS[kind])
+    width = sizes.pop("K", None)
+    shapes = [Shape(**(sizes | {"B": b, "T": t, "K": 1})) for b in batches for t in lengths]
+    found = profile(subjects, shapes, width, mode, dtype, facts, budget, counters, energy)
+    text = results_text(found, peers[0], mode, dtype)
+    typer.echo(text)
+    for line in found.notes:
+        typer.echo(line, err=True)
     if out:
-        _write(table, roof_table, out)
+        write_results(found.rows, found.roof_rows, out, text)
+        typer.echo(f"\npage: {out.with_suffix('.html').resolve()}")
     if as_json:
-        typer.echo(json.dumps({"roofs": roof_table.to_pylist(), "rows": table.to_pylist()}))
+        typer.echo(json.dumps({"roofs": found.roof_rows.to_pylist(), "rows": found.rows.to_pylist()}))
 
 
 def roofline_command(
@@ -94,11 +88,11 @@ def roofline_command(
     as_json: Json = False,
 ) -> None:
     """What this device really copies and multiplies, and where measured operators lie under that."""
-    from recallscope_kernels.profiling import device_facts, measured_roofs
-    from recallscope_kernels.profiling.measure import DTYPES
+    from recallscope_kernels.profiling import DTYPES, device_facts, measured_roofs
 
     from recallscope.evidence import read_evidence
     from recallscope.invocation import invocation
+    from recallscope.profiling.output import write_roofline
     from recallscope.profiling.rows import roof_rows
     from recallscope.profiling.tables import format_roofs
 
@@ -108,40 +102,20 @@ def roofline_command(
         raise ValueError(f"dtype: one of {', '.join(DTYPES)}, got {dtype!r}")
     table = None if rows is None else read_evidence(rows)
     roofs = measured_roofs(device_facts(device), DTYPES[dtype])
-    typer.echo(format_roofs(roofs))
-    made = roof_rows(roofs, invocation())
+    text, made = format_roofs(roofs), roof_rows(roofs, invocation())
+    typer.echo(text)
     if out:
-        from recallscope.evidence import write_evidence
-
-        write_evidence(made, out)
-        if table is not None:
-            _draw(table, made, out)
+        write_roofline(table, made, out, text)
     if as_json:
         typer.echo(json.dumps(made.to_pylist()))
-
-
-def _write(table: pa.Table, roofs: pa.Table, out: Path) -> None:
-    import pyarrow as pa
-
-    from recallscope.evidence import write_evidence
-    from recallscope.profiling.plots import time_against_length
-
-    write_evidence(pa.concat_tables([roofs, table], promote_options="permissive"), out)
-    time_against_length(table).write_html(out.with_suffix(".html"), include_plotlyjs=True)
-    _draw(table, roofs, out)
-
-
-def _draw(table: pa.Table, roofs: pa.Table, out: Path) -> None:
-    from recallscope.profiling.plots import roofline_figure
-
-    path = out.with_name(f"{out.stem}-roofline.html")
-    roofline_figure(table, roofs).write_html(path, include_plotlyjs=True)
 
 
 def _check_out(out: Path | None) -> None:
     from recallscope.checks import check_folder
 
     if out is not None:
+        if out.suffix not in (".jsonl", ".html"):
+            raise ValueError(f"out: a file that ends in .jsonl or .html, got {str(out)!r}")
         check_folder("out", out.parent)
         out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -157,8 +131,8 @@ def _sizes(text: str) -> dict[str, Any]:
     return sizes
 
 
-def _lengths(text: str) -> list[int]:
+def _numbers(name: str, text: str) -> list[int]:
     parts = text.split(",")
     if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ValueError(f"length: whole numbers of at least 1, separated by commas, got {text!r}")
+        raise ValueError(f"{name}: whole numbers of at least 1, separated by commas, got {text!r}")
     return sorted({int(part) for part in parts})

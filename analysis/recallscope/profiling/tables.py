@@ -8,14 +8,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recallscope_kernels.profiling import Measurement, Roofs
 
-COLUMNS = ("T", "K", "ms", "quartiles", "useful GFLOP", "executed/useful", "fused MB", "GFLOP/s", "of roof", "ratio")
+COLUMNS = (
+    "B", "T", "K", "ms", "quartiles", "useful GFLOP", "executed/useful", "fused MB", "GFLOP/s", "of roof",
+    "of practical", "ratio",
+)  # fmt: skip
+COUNTED = ("counted/executed", "HBM MB", "HBM/fused", "L2/fused", "kernels")
+ENERGY = ("mJ", "GFLOP/J")
 
 
 def format_measurements(measurements: Sequence[Measurement], roofs: Roofs, base: str) -> str:
-    """One line a measurement; `ratio` is the time of `base` at the same length over its own: above 1 it is faster."""
-    seconds = {m.shape.T: m.timing.seconds for m in measurements if m.subject == base}
-    lines = [("", *COLUMNS)] + [_line(m, roofs, seconds[m.shape.T]) for m in measurements]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    """One line a measurement; `ratio` is the time of `base` at the same shape over its own: above 1 it is faster.
+
+    `of roof`: share of the least time that the roofs allow for useful FLOPs; `of practical`: for executed ones. Columns
+    of counters and of energy stand where something was counted or metered; `-` is what is not known.
+    """
+    seconds = {(m.shape.B, m.shape.T): m.timing.seconds for m in measurements if m.subject == base}
+    counted, metered = any(m.counts for m in measurements), any(m.energy for m in measurements)
+    header: tuple[str, ...] = ("", *COLUMNS, *(COUNTED if counted else ()), *(ENERGY if metered else ()))
+    lines: list[tuple[str, ...]] = [header]
+    for m in measurements:
+        line = _line(m, roofs, seconds.get((m.shape.B, m.shape.T)))
+        lines.append((*line, *(_counted(m) if counted else ()), *(_energy(m) if metered else ())))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
@@ -25,15 +39,49 @@ def format_measurements(measurements: Sequence[Measurement], roofs: Roofs, base:
     )
 
 
-def _line(m: Measurement, roofs: Roofs, base: float) -> tuple[str, ...]:
+def _line(m: Measurement, roofs: Roofs, base: float | None) -> tuple[str, ...]:
     cost, time = m.cost, m.timing
-    executed = "-" if cost.executed_flops is None else f"{cost.executed_flops / cost.useful_flops:.2f}"
+    executed = None if cost.executed_flops is None else cost.executed_flops / cost.useful_flops
+    least, as_run = m.least_seconds(roofs), m.least_seconds_as_run(roofs)
     return (
-        m.subject, f"{m.shape.T:,}", str(m.shape.K), f"{time.seconds * 1e3:.3g}",
-        f"{time.low * 1e3:.3g} - {time.high * 1e3:.3g}", f"{cost.useful_flops / 1e9:.3g}", executed,
+        m.subject, str(m.shape.B), f"{m.shape.T:,}", str(m.shape.K), f"{time.seconds * 1e3:.3g}",
+        f"{time.low * 1e3:.3g} - {time.high * 1e3:.3g}", f"{cost.useful_flops / 1e9:.3g}", _cell(executed, ".2f"),
         f"{cost.fused_bytes / 1e6:.3g}", f"{cost.useful_flops / time.seconds / 1e9:.3g}",
-        f"{m.share_of_roof(roofs):.1%}", f"{base / time.seconds:.2f}",
+        f"{least / time.seconds:.1%}", _cell(as_run and as_run / time.seconds, ".1%"),
+        _cell(base and base / time.seconds, ".2f"),
     )  # fmt: skip
+
+
+def _counted(m: Measurement) -> tuple[str, ...]:
+    if m.counts is None:
+        return ("-",) * len(COUNTED)
+    hbm, l2, executed, flops = m.counts.hbm_bytes, m.counts.l2_bytes, m.cost.executed_flops, m.counted_flops
+    return (
+        _cell(None if flops is None or executed is None else flops / executed, ".3f"),
+        _cell(None if hbm is None else hbm / 1e6, ".3g"),
+        _cell(None if hbm is None else hbm / m.cost.fused_bytes, ".2f"),
+        _cell(None if l2 is None else l2 / m.cost.fused_bytes, ".2f"),
+        str(m.counts.kernels),
+    )
+
+
+def _energy(m: Measurement) -> tuple[str, ...]:
+    if m.energy is None or not m.energy.joules > 0:
+        return ("-",) * len(ENERGY)
+    return f"{m.energy.joules * 1e3:.3g}", f"{m.cost.useful_flops / m.energy.joules / 1e9:.3g}"
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def format_notes(measurements: Sequence[Measurement]) -> str:
+    """What timed the calls where that is not the clock on the wall, and why a short one was not made a graph."""
+    from recallscope_kernels.profiling.timer import GRAPH
+
+    lines = [f"{m.subject}, T = {m.shape.T:,}: {m.timing.note}" for m in measurements if m.timing.note]
+    graphs = sum(m.timing.timer == GRAPH for m in measurements)
+    return "\n".join([*([f"{graphs} of {len(measurements)} timed as CUDA graphs"] if graphs else []), *lines])
 
 
 def format_roofs(roofs: Roofs) -> str:
@@ -58,11 +106,19 @@ def format_roofs(roofs: Roofs) -> str:
 
 
 def format_crossings(measurements: Sequence[Measurement], base: str) -> str:
-    """Where each subject becomes faster than `base`, between the measured lengths."""
+    """Where each subject becomes faster than `base`, between the measured lengths, for each batch."""
+    lines = []
+    for batch in dict.fromkeys(m.shape.B for m in measurements):
+        own = [m for m in measurements if m.shape.B == batch]
+        lines += [line + (f", B = {batch}" if len(own) < len(measurements) else "") for line in _crossings(own, base)]
+    return "\n".join(lines)
+
+
+def _crossings(measurements: Sequence[Measurement], base: str) -> list[str]:
     from recallscope_kernels.profiling import crossing_length
 
     seconds = {subject: _by_length(measurements, subject) for subject in dict.fromkeys(m.subject for m in measurements)}
-    reference, lines = seconds.pop(base), []
+    reference, lines = seconds.pop(base, {}), []
     for subject, own in seconds.items():
         lengths = sorted(set(own) & set(reference))
         if len(lengths) < 2:
@@ -74,7 +130,7 @@ def format_crossings(measurements: Sequence[Measurement], base: str) -> str:
             lines.append(f"{subject} is faster than {base} at every length from T = {lengths[0]:,} on")
         else:
             lines.append(f"{subject} is not faster than {base} at T = {lengths[-1]:,}")
-    return "\n".join(lines)
+    return lines
 
 
 def _by_length(measurements: Sequence[Measurement], subject: str) -> dict[int, float]:

@@ -54,12 +54,13 @@ def check_decode(q: Tensor, k: Tensor, v: Tensor, state: Tensor, shape: Sequence
     return check_scale(scale, q.shape[-1])
 
 
-def check_gates(q: Tensor, gates: Mapping[str, Tensor]) -> None:
-    """Gates `[B, T, H]`, a number a token and head, on the device of q."""
+def check_gates(q: Tensor, gates: Mapping[str, Tensor], channels: bool = False) -> None:
+    """Gates `[B, T, H]`, a number a token and head, or one a channel too, `[B, T, H, K]`, on the device of q."""
+    shape = list(q.shape if channels else q.shape[:3])
     for name, gate in gates.items():
-        if gate.shape != q.shape[:3] or gate.device != q.device or gate.dtype not in DTYPES:
+        if list(gate.shape) != shape or gate.device != q.device or gate.dtype not in DTYPES:
             got = f"{list(gate.shape)} of {gate.dtype} on {gate.device}"
-            raise ValueError(f"{name}: {list(q.shape[:3])} of a floating dtype on {q.device}, got {got}")
+            raise ValueError(f"{name}: {shape} of a floating dtype on {q.device}, got {got}")
 
 
 def check_matrix_state(
@@ -71,19 +72,22 @@ def check_matrix_state(
     state: Tensor | None,
     implementation: str | None,
     chunk: int,
+    known: Sequence[str] = ("chunked", "fla"),
 ) -> float:
-    """What an operator with a state `[B, H, K, V]`, in chunks or by fla, is called with; returns the scale."""
+    """What an operator with a state `[B, H, K, V]`, in chunks or by a library, is called with; returns the scale."""
     check_operands(q, k, v)
     check_gates(q, gates)
     check_chunk(chunk)
-    check_implementation(implementation, ("chunked", "fla"))
+    check_implementation(implementation, known)
     check_state(state, (q.shape[0], q.shape[2], q.shape[3], v.shape[3]), q)
     return check_scale(scale, q.shape[-1])
 
 
-def check_chunk(chunk: int) -> None:
+def check_chunk(chunk: int, halved: bool = False) -> None:
     if not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk: a whole number of tokens, at least 1, got {chunk!r}")
+    if halved and chunk & (chunk - 1):
+        raise ValueError(f"chunk: a power of two, got {chunk}")
 
 
 def check_implementation(name: str | None, known: Sequence[str]) -> None:
@@ -94,3 +98,9 @@ def check_implementation(name: str | None, known: Sequence[str]) -> None:
 def sum_dtype(u: Tensor) -> torch.dtype:
     """float64 for float64, float32 for all else: what sums and states are kept in."""
     return torch.float64 if u.dtype == torch.float64 else torch.float32
+
+
+def widened(q: Tensor, scale: float, *others: Tensor) -> tuple[Tensor, ...]:
+    """`scale q` and the others in the precision of the sums; half precision is widened before it is scaled."""
+    sums = sum_dtype(q)
+    return q.to(sums) * scale, *(u.to(sums) for u in others)

@@ -29,7 +29,8 @@ class Cost:
     """What one call computes and moves; matrix products only, a multiply-add is 2 FLOPs.
 
     `useful_flops` count the pairs that the causal mask keeps, `executed_flops` the products that this implementation
-    runs (whole tiles, redundant features, products that only rearrange), None for a library's own that is not modelled.
+    runs (whole tiles, redundant features, products that only rearrange), None for a library's own that is not modelled;
+    `at_most`: the kernel leaves out tiles that the closed form counts.
     `fused_bytes` is the fused limit: every operand read once, every result written once, nothing else. `state_elements`
     is what all B sequences keep between two tokens.
     """
@@ -38,6 +39,7 @@ class Cost:
     executed_flops: int | None
     fused_bytes: int
     state_elements: int
+    at_most: bool = False
 
 
 def decode_cost(shape: Shape, flops: int, state: int, state_itemsize: int, token: int) -> Cost:
@@ -66,6 +68,11 @@ def squares(tokens: int, chunk: int) -> int:
     """Entries of the square score tiles, the last one as small as what is left."""
     whole, rest = divmod(tokens, chunk)
     return whole * chunk**2 + rest**2
+
+
+def power_of_two(tokens: int) -> int:
+    """The least power of two that is not below T."""
+    return 1 << (tokens - 1).bit_length()
 
 
 def whole_chunks(tokens: int, chunk: int) -> int:

@@ -51,7 +51,7 @@ def compile_kernel(
     if not isinstance(kernel, triton.JITFunction):
         raise ValueError("kernel: one that Triton compiles; with TRITON_INTERPRET set it makes none")
     names = kernel.arg_names
-    aligned = [n for n in types if types[n].startswith("*") or re.fullmatch(r"[qkv]_[bth]", n)]
+    aligned = [n for n in types if types[n].startswith("*") or re.fullmatch(r"[qkvgx]_[bth]|D", n)]
     source = ASTSource(
         kernel,
         {n: "constexpr" if n in constants else types[n] for n in names},
@@ -106,6 +106,25 @@ def compiled_based(
     return compile_kernel(forward_kernel.based_forward_kernel, types, constants, warps, stages)
 
 
+def compiled_based_backward(
+    part: str = "query", value_width: int = 64, dtype: str = "bf16", keep: bool = False
+) -> Compiled:
+    """One of the two backward kernels of Based, that of queries or that of keys and values, as `compiled_based`."""
+    from recallscope_kernels.ops.based import key_gradient_kernel, launch, query_gradient_kernel
+
+    kernel = {
+        "query": query_gradient_kernel.based_query_gradient_kernel,
+        "key": key_gradient_kernel.based_key_gradient_kernel,
+    }[part]
+    half = {n: f"*{dtype}" for n in ("q", "k", "v", "grad", "o", "dq", "dk", "dv")}
+    sums = ("normaliser", "delta", "state", "moments", "state_out", "moments_out")
+    types = half | {n: "*fp32" for n in sums} | {f"{u}_{n}": "i32" for u in "qkvg" for n in "bth"}
+    types |= {"scale": "fp32", "B": "i32", "T": "i32", "H": "i32"}
+    constants = {"V": value_width, "VALUES": launch.values_per_program(value_width), "C": launch.CHUNK}
+    constants |= {"HAS_STATE": keep, "KEEP": keep}
+    return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), launch.WARPS, launch.STAGES)
+
+
 def compiled_decode(key_width: int = 16, value_width: int = 64, dtype: str = "bf16") -> Compiled:
     """The Based decoding kernel, with the tiles that it is started with."""
     from recallscope_kernels.ops.based import decode_kernel, feature_count, launch
@@ -131,10 +150,43 @@ def compiled_matrix_decode(
     return compile_kernel(kernel.matrix_decode_kernel, types, constants, launch.WARPS, 3)
 
 
-KERNELS = {"based": compiled_based, "decode": compiled_decode, "matrix_decode": compiled_matrix_decode}
+def compiled_short_convolution(
+    part: str = "forward", silu: bool = False, dtype: str = "bf16", taps: int = 4, keep: bool = False
+) -> Compiled:
+    """A kernel of the short convolution, `forward`, `backward` or `step`, with the tiles that it is started with."""
+    from recallscope_kernels.ops.short_convolution import kernel as kernels
+    from recallscope_kernels.ops.short_convolution import launch
+
+    kernel = {
+        "forward": kernels.short_convolution_kernel,
+        "backward": kernels.short_convolution_gradient_kernel,
+        "step": kernels.short_convolution_step_kernel,
+    }[part]
+    pointers = {n: f"*{dtype}" for n in ("x", "taps", "state", "y", "grad", "dx", "dstate")} | {"dtaps": "*fp32"}
+    types = pointers | {n: "i32" for n in ("x_b", "x_t", "g_b", "g_t", "T", "D")}
+    tokens, channels = launch.TILES[part]
+    constants = {"N": taps, "TOKENS": tokens, "CHANNELS": channels, "SPAN": launch.SPAN}
+    constants |= {"HAS_STATE": keep, "SILU": silu}
+    return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), launch.WARPS, 3)
+
+
+def _own(kernel: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the arguments those that this kernel has."""
+    return {n: u for n, u in arguments.items() if n in kernel.arg_names}
+
+
+KERNELS = {
+    "based": compiled_based,
+    "based_backward": compiled_based_backward,
+    "decode": compiled_decode,
+    "matrix_decode": compiled_matrix_decode,
+    "short_convolution": compiled_short_convolution,
+}
 ROWS = [
     {},
     {"keep": True},
+    *({"kernel": "based_backward", "part": part, "keep": keep} for part in ("query", "key") for keep in (False, True)),
+    *({"kernel": "short_convolution", "part": part, "silu": True} for part in ("forward", "backward", "step")),
     {"kernel": "decode"},
     {"kernel": "matrix_decode"},
     {"kernel": "matrix_decode", "decay": True},

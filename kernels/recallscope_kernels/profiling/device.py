@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,6 +43,8 @@ class Device:
     source: str
     torch: str
     triton: str | None
+    driver: str | None = None  # of the GPU
+    fla: str | None = None  # flash-linear-attention, the peer
 
     @property
     def peak(self) -> Peak | None:
@@ -55,14 +58,23 @@ def device_facts(device: str = "cpu") -> Device:
         raise ValueError(f"device: cpu, cuda or cuda:1, got {device!r}")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device: there is no GPU that torch can use; cpu, got {device!r}")
-    triton = _version("triton")
+    triton, fla = _version("triton"), _version("flash-linear-attention")
     if kind == "cuda":
         p = torch.cuda.get_device_properties(device)
         return Device(device, p.name, p.multi_processor_count, p.total_memory, p.L2_cache_size,
-                      "torch.cuda.get_device_properties", torch.__version__, triton)  # fmt: skip
+                      "torch.cuda.get_device_properties", torch.__version__, triton, driver_version(), fla)  # fmt: skip
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Device(device, _cpu_name(), torch.get_num_threads(), memory, _cpu_cache(),
-                  "/proc/cpuinfo, /sys/devices/system/cpu, sysconf", torch.__version__, triton)  # fmt: skip
+                  "/proc/cpuinfo, /sys/devices/system/cpu, sysconf", torch.__version__, triton, fla=fla)  # fmt: skip
+
+
+def driver_version(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """Of NVIDIA's kernel module, None where the system does not say."""
+    try:
+        found = re.search(r"\b\d{3}\.\d+(\.\d+)?\b", file.read_text())
+    except OSError:
+        return None
+    return found[0] if found else None
 
 
 def _is_device(device: str) -> bool:

@@ -46,10 +46,6 @@ class Roofs:
         """The roofline: no less than the bytes take at the measured bandwidth, or the FLOPs at the measured rate."""
         return max(moved / self.bytes_per_second, flops / self.product.rate)
 
-    def share(self, flops: float, moved: float, seconds: float) -> float:
-        """`least_seconds` over what was taken. Above 1 for work that stays in a cache: the roof is that of memory."""
-        return self.least_seconds(flops, moved) / seconds
-
 
 def faster(first: Roofs, second: Roofs) -> Roofs:
     """The better of two measurements of each roof: what others do on a machine only ever lowers it."""
@@ -57,14 +53,16 @@ def faster(first: Roofs, second: Roofs) -> Roofs:
 
 
 def measured_roofs(device: Device, dtype: torch.dtype = torch.float32, budget: float = 0.5) -> Roofs:
-    """Measure the roofs, on operands of at least four times the last cache; about three times `budget` seconds.
+    """Measure the roofs, on operands of at least four times the last cache (on a GPU, of 1 GiB or more).
+
+    Takes about three times `budget` seconds.
 
     Copy `a ← b` counts 2 operands, triad `a ← b + s c` 3; what a CPU reads of a line before it overwrites it is not
     counted, as in STREAM. Products are n × n, on a CPU in the precision of sums (float32 for half precision), as
     operators there compute.
     """
     gpu = device.device != "cpu"
-    elements = max(4 * (device.cache_bytes or 2**25), 2**26) // 4
+    elements = max(4 * (device.cache_bytes or 2**25), 2**30 if gpu else 2**26) // 4
     a, b, c = (torch.ones(elements, dtype=torch.float32, device=device.device) for _ in range(3))
     size = 8192 if gpu else 1024
     kind = dtype if gpu or dtype == torch.float64 else torch.float32

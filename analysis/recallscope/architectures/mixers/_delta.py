@@ -1,15 +1,13 @@
-"""The delta rule in chunks: a triangular solve inside each chunk, the state between chunks; any kind of decay."""
+"""The delta rule in chunks, with any kind of decay: the operator, and its closed forms."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
+from recallscope_kernels.ops.delta_rule import chunked_delta_rule
 from torch import Tensor
 
-from recallscope.architectures.mixers._channel_decay import channel_decay_scores
 from recallscope.architectures.mixers._counts import ceil_div, maximum, minimum
-from recallscope.architectures.mixers._linear import decay_ratios, from_chunks, into_chunks
 
 
 def delta_rule(
@@ -17,10 +15,7 @@ def delta_rule(
 ) -> tuple[Tensor, Tensor]:
     """`o_t = S_tᵀ q_t`, `S_t = (I - β_t k_t k_tᵀ) diag(α_t) S_{t-1} + β_t k_t v_tᵀ`; O(T (C + K)).
 
-    With the decays Γ from a chunk's start, the corrected values `u_t = β_t (v_t - S_{t-1}ᵀ diag(α_t) k_t)` of its
-    tokens solve `(I + tril(diag(β) K̄ K̃ᵀ, -1)) U = diag(β) (V - K̄ S₀)`, K̄ = K ⊙ Γ, K̃ = K ⊘ Γ, and then
-    `O = Q̄ S₀ + tril(Q̄ K̃ᵀ) U`, `S_C = diag(Γ_C) (S₀ + K̃ᵀ U)` (Yang et al. 2024, the WY form). K̃ is never formed: every
-    exponent taken is a sum of logarithms of decays, so strong decay underflows and cannot overflow.
+    The WY form (Yang et al. 2024), which `chunked_delta_rule` of the operators derives.
 
     Parameters
     ----------
@@ -35,38 +30,8 @@ def delta_rule(
 
     Returns the outputs `[B, T, H, V]` and the state after the last token.
     """
-    time, value = q.shape[1], v.shape[-1]
     channels = log_decay is not None and log_decay.shape[-1] > 1
-    chunk = chunk if channels else min(chunk, time)
-    q, k, v, beta = (into_chunks(u, chunk) for u in (q, k, v, beta))
-    erase, past, left = beta * k, 1.0, None
-    if log_decay is None:
-        read, solve = _products(q, erase, k)
-    else:
-        total = into_chunks(log_decay, chunk).cumsum(-2)  # [B, N, H, C, 1 or K]
-        past, left = total.exp(), total[..., -1, :, None].exp()
-        if channels:
-            read, solve = channel_decay_scores(q, k, total), channel_decay_scores(erase, k, total)
-        else:
-            read, solve = (u * decay_ratios(total) for u in _products(q, erase, k))
-    solved = torch.linalg.solve_triangular(
-        solve.tril(-1), torch.cat([beta * v, erase * past], -1), upper=False, unitriangular=True
-    )
-    write = (k if log_decay is None else k * (total[..., -1:, :] - total).exp()).transpose(-1, -2)
-    values, corrections = solved.split([value, k.shape[-1]], -1)
-    before, corrected = [], []
-    lefts = [None] * k.shape[1] if left is None else left.unbind(1)
-    for value_n, correction, add, kept in zip(*(u.unbind(1) for u in (values, corrections, write)), lefts, strict=True):
-        before.append(state)
-        corrected.append(value_n - correction @ state)
-        state = add @ corrected[-1] + (state if kept is None else state * kept)
-    o = read.tril() @ torch.stack(corrected, 1) + (q * past) @ torch.stack(before, 1)
-    return from_chunks(o, time), state
-
-
-def _products(q: Tensor, erase: Tensor, k: Tensor) -> tuple[Tensor, ...]:
-    """`q kᵀ` and `erase kᵀ` `[..., C, C]`, as one product."""
-    return (torch.cat([q, erase], -2) @ k.transpose(-1, -2)).chunk(2, -2)
+    return chunked_delta_rule(q, k, v, beta, log_decay, state, chunk if channels else min(chunk, q.shape[1]))
 
 
 def delta_rule_flops(t: Any, chunk: Any, key: Any, value: Any, channels: bool = False) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
+from recallscope_kernels.ops._chunks import carry as carry
+from recallscope_kernels.ops._chunks import decay_ratios as decay_ratios
+from recallscope_kernels.ops._chunks import from_chunks as from_chunks
+from recallscope_kernels.ops._chunks import into_chunks as into_chunks
 from torch import Tensor
-from torch.nn import functional as F
 
 from recallscope.architectures.mixers._counts import minimum, padded
 
@@ -55,35 +57,6 @@ def linear_attention(
         q, k = q * total.exp(), k * (total[..., -1:, :] - total).exp()
     before, state = carry(k.transpose(-1, -2) @ v, state, None if total is None else total[..., -1, :, None].exp())
     return from_chunks(scores @ v + q @ before, time), state
-
-
-def into_chunks(u: Tensor, chunk: int) -> Tensor:
-    """`[B, T, H, X] -> [B, N, H, C, X]`, zeros after the last token (which add nothing, and decay nothing)."""
-    return F.pad(u, (0, 0, 0, 0, 0, -u.shape[1] % chunk)).unflatten(1, (-1, chunk)).transpose(2, 3)
-
-
-def from_chunks(u: Tensor, time: int) -> Tensor:
-    """`[B, N, H, C, X] -> [B, T, H, X]`."""
-    return u.transpose(2, 3).flatten(1, 2)[:, :time]
-
-
-def decay_ratios(total: Tensor) -> Tensor:
-    """`e^{G_i - G_j}` for j ≤ i, 0 elsewhere, `[..., C, C]`, from the running sums G of log decays `[..., C, 1]`."""
-    later = torch.ones(total.shape[-2], total.shape[-2], dtype=torch.bool, device=total.device).triu(1)
-    return (total - total.transpose(-1, -2)).masked_fill(later, -torch.inf).exp()
-
-
-def carry(updates: Tensor, state: Tensor, decay: Tensor | None) -> tuple[Tensor, Tensor]:
-    """States before each chunk `[B, N, H, F, V]`, and the last one, from the updates and decays `[B, N, H, F, 1]`.
-
-    Unbound, not indexed: the gradient of an index has the size of what is indexed, and chunks may be many.
-    """
-    before = []
-    decays = [None] * updates.shape[1] if decay is None else decay.unbind(1)
-    for update, kept in zip(updates.unbind(1), decays, strict=True):
-        before.append(state)
-        state = update + (state if kept is None else state * kept)
-    return torch.stack(before, 1), state
 
 
 def linear_attention_flops(t: Any, chunk: Any, key: Any, value: Any, features: Any = None) -> Any:

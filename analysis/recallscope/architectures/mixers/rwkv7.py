@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import torch
+from recallscope_kernels.ops.rwkv7 import chunked_rwkv7
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recallscope.architectures.dataflow import Dataflow, Span
 from recallscope.architectures.mixers._counts import ceil_div, maximum, minimum, padded
 from recallscope.architectures.mixers._delta_mixer import unit
-from recallscope.architectures.mixers._linear import from_chunks, into_chunks
 from recallscope.architectures.mixers._mixer import Mixer, State, check_heads
 from recallscope.architectures.mixers._rotary import wide
 
@@ -98,7 +98,7 @@ class RWKV7(Mixer):
         matrix, last = self.checked_state(state, x.shape[0])
         r, log_decay, removed, erase, key, v, gate = self._inputs(x, torch.cat([last[:, None], x[:, :-1]], 1))
         with torch.autocast(x.device.type, enabled=False):
-            o, matrix = generalised_delta_rule(r, log_decay, -removed, erase, key, v, matrix, self.chunk)
+            o, matrix = chunked_rwkv7(r, key, v, log_decay, -removed, erase, matrix, self.chunk)
         return self._finish(o, r, key, v, gate), (matrix, x[:, -1])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -141,39 +141,3 @@ class RWKV7(Mixer):
 
     def dataflow(self) -> Dataflow:
         return Dataflow((Span(0, 2, self.width),), self.width * self.head_width)
-
-
-def generalised_delta_rule(
-    r: Tensor, log_decay: Tensor, z: Tensor, b: Tensor, k: Tensor, v: Tensor, state: Tensor, chunk: int
-) -> tuple[Tensor, Tensor]:
-    """`o_t = S_tᵀ r_t`, `S_t = diag(w_t) S_{t-1} + b_t (z_tᵀ S_{t-1}) + k_t v_tᵀ`, all `[B, T, H, K]`.
-
-    What the z of a chunk find solves a triangular system. Scores are products of vectors decayed to the middle of their
-    chunk, by factors within e^{±20} for 64 tokens because `ln w ≥ SLOWEST`, so that nothing is lost. The state is
-    `[B, H, K, V]`; returns the outputs `[B, T, H, V]` and the state after the last token.
-    """
-    time = r.shape[1]
-    chunk = min(chunk, time)
-    r, log_decay, z, b, k, v = (into_chunks(u, chunk) for u in (r, log_decay, z, b, k, v))
-    total = log_decay.cumsum(-2)  # [B, N, H, C, K]
-    prior, middle, end = total - log_decay, total[..., chunk // 2, None, :], total[..., -1:, :]
-    rows = torch.cat([z * (prior - middle).exp(), r * (total - middle).exp()], -2)
-    keys = torch.cat([b, k], -2) * (middle - total).exp().repeat(1, 1, 1, 2, 1)
-    found, read = (rows @ keys.transpose(-1, -2)).split(chunk, -2)
-    (zb, zk), (rb, rk) = found.chunk(2, -1), read.chunk(2, -1)
-    known = torch.cat([zk.tril(-1) @ v, z * prior.exp()], -1)
-    solved = torch.linalg.solve_triangular(-zb.tril(-1), known, upper=False, unitriangular=True)
-    values, corrections = solved.split([v.shape[-1], k.shape[-1]], -1)
-    to_end = (end - total).exp()
-    erase, writes, left = (
-        (b * to_end).transpose(-1, -2),
-        (k * to_end).transpose(-1, -2) @ v,
-        end.transpose(-1, -2).exp(),
-    )
-    before, finds = [], []
-    for n in range(r.shape[1]):
-        before.append(state)
-        finds.append(values[:, n] + corrections[:, n] @ state)
-        state = state * left[:, n] + writes[:, n] + erase[:, n] @ finds[-1]
-    o = rb.tril() @ torch.stack(finds, 1) + rk.tril() @ v + (r * total.exp()) @ torch.stack(before, 1)
-    return from_chunks(o, time), state

@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from recallscope_kernels.ops import _checks
+from recallscope_kernels.ops.attention.library import FLASH, flash_attention
 
 BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -18,6 +19,7 @@ BACKENDS = {
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "math": SDPBackend.MATH,
 }
+IMPLEMENTATIONS = (*BACKENDS, *FLASH)
 ON_CPU = ("flash", "math")  # torch has no others there
 
 
@@ -34,19 +36,25 @@ def attention(
     """`o_t = Σ_{i≤t} softmax_i(scale q_t·k_i) v_i`; q, k `[B, T, H, K]`, v `[B, T, H, V]`.
 
     `initial_state` is what came before: keys `[B, n, H, K]` and values `[B, n, H, V]`; with one, T is 1. The final
-    state is both with the new tokens appended. `implementation`: flash, cudnn, efficient or math; None leaves it to
-    torch. One that torch cannot run on these operands raises a `ValueError`.
+    state is both with the new tokens appended. `implementation`: torch's flash, cudnn, efficient or math; flash-attn or
+    flash-attn-3, the libraries, if installed; None leaves it to torch. One that cannot run on these operands raises a
+    `ValueError`.
     """
     _checks.check_operands(q, k, v)
-    _checks.check_implementation(implementation, tuple(BACKENDS))
-    if implementation and not q.is_cuda and implementation not in ON_CPU:
+    _checks.check_implementation(implementation, IMPLEMENTATIONS)
+    if implementation in BACKENDS and not q.is_cuda and implementation not in ON_CPU:
         raise ValueError(f"implementation: {' or '.join(ON_CPU)} on {q.device}, got {implementation!r}")
     scale = _checks.check_scale(scale, q.shape[-1])
     if initial_state is not None:
-        _check_past(q, v, initial_state)
+        check_past(q, v, initial_state)
+        if q.shape[1] != 1:
+            raise ValueError(f"initial_state: with one, T is 1, got {q.shape[1]} new tokens")
         k, v = (torch.cat([past, u], 1) for past, u in zip(initial_state, (k, v), strict=True))
+    state = (k, v) if output_final_state else None
+    if implementation in FLASH:
+        return flash_attention(q, k, v, scale, implementation), state
     o = run_backend(q, k, v, scale, initial_state is None, implementation)
-    return o.transpose(1, 2), (k, v) if output_final_state else None
+    return o.transpose(1, 2), state
 
 
 def run_backend(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool, backend: str | None) -> Tensor:
@@ -67,8 +75,9 @@ def run_backend(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool, bac
     raise ValueError(f"implementation: torch cannot run {backend} here ({why})")
 
 
-def _check_past(q: Tensor, v: Tensor, past: tuple[Tensor, Tensor]) -> None:
-    batch, time, heads, key = q.shape
+def check_past(q: Tensor, v: Tensor, past: tuple[Tensor, Tensor]) -> None:
+    """Keys and values that came before those of q and v."""
+    batch, _, heads, key = q.shape
     wanted = f"keys [{batch}, n, {heads}, {key}] and values [{batch}, n, {heads}, {v.shape[-1]}] of {q.dtype}"
     fits = len(past) == 2 and all(
         u.dim() == 4 and (u.shape[0], *u.shape[2:]) == (batch, heads, width) and u.dtype == q.dtype
@@ -76,5 +85,3 @@ def _check_past(q: Tensor, v: Tensor, past: tuple[Tensor, Tensor]) -> None:
     )
     if not fits or past[0].shape[1] != past[1].shape[1]:
         raise ValueError(f"initial_state: {wanted}, got {[list(u.shape) for u in past]} of {past[0].dtype}")
-    if time != 1:
-        raise ValueError(f"initial_state: with one, T is 1, got {time} new tokens")

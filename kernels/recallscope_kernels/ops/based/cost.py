@@ -6,7 +6,9 @@ from recallscope_kernels.ops._shape import Cost, Shape, check_mode, decode_cost,
 from recallscope_kernels.ops.based.reference import feature_count
 
 CHUNK = 64
-PACKED = 160  # feature columns of the Triton kernel at K = 16: 9 rolled products of 16, and 16 of first order
+PACKED = (
+    160  # feature columns of the Triton kernel at K = 16: 9 slices of rolled products, 16 each, and 16 of first order
+)
 
 
 def based_cost(
@@ -31,8 +33,8 @@ def based_cost(
         return decode_cost(shape, 4 * state, state, state_itemsize, token)
     counted = {"fwd": forward_flops, "bwd": backward_flops}[mode]
     useful, executed = counted(shape, pairs(shape.T, chunk)), counted(shape, squares(shape.T, chunk))
-    if (mode, implementation) == ("fwd", "triton"):
-        executed = triton_forward_flops(shape)
+    if implementation == "triton":
+        executed = {"fwd": triton_forward_flops, "bwd": triton_backward_flops}[mode](shape)
     moved = shape.T * (token if mode == "fwd" else itemsize * (4 * shape.K + 4 * shape.V) + 4)
     known = None if implementation.startswith("fla") else executed
     return Cost(useful, known, sequences * moved, sequences * state)
@@ -61,3 +63,27 @@ def triton_forward_flops(shape: Shape, chunk: int = CHUNK) -> int:
     block = min(shape.V, 64)
     each = 4 * PACKED * block + 2 * chunk * (16 + block) + 4 * 16 * PACKED + 4 * 16 * 16
     return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * each
+
+
+def triton_backward_flops(shape: Shape, chunk: int = CHUNK) -> int:
+    """Products of the two Triton kernels (K = 16), on whole chunks and per block of at most 64 columns of V.
+
+    A token and block, queries: packed states are written and pulled from, `4 · 160 V`; rolled copies of q and k and
+    what is rolled back, `6 · 16 · 160`; scores, their gradient and its use, `2 C (2 · 16 + V)`; the normaliser,
+    `4 · 16 · 16`. Keys and values: the same, one more read of the state, `2 · 160 V`, and the use of scores, `2 C V`.
+    """
+    block = min(shape.V, 64)
+    queries = 4 * PACKED * block + 6 * 16 * PACKED + 2 * chunk * (2 * 16 + block) + 4 * 16 * 16
+    keys = queries + 2 * PACKED * block + 2 * chunk * block
+    return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * (queries + keys)
+
+
+def triton_backward_bytes(shape: Shape, itemsize: int = 2) -> int:
+    """What the two Triton kernels read and write for V up to 64, where `fused_bytes` has every operand once.
+
+    A token: q, k, v and do twice, o, and the three gradients, `itemsize (6 K + 6 V)`; the normaliser twice, and
+    -do·o / z out and in, 16. States in and out are left out.
+    """
+    if shape.V > 64:
+        raise ValueError(f"shape: V of at most 64, a block of the kernels, got {shape.V}")
+    return shape.B * shape.H * shape.T * (itemsize * 6 * (shape.K + shape.V) + 16)

@@ -1,5 +1,6 @@
 """The delta rule and its gated form."""
 
+from recallscope_kernels.ops.delta_rule.chunked import chunked_delta_rule as chunked_delta_rule
 from recallscope_kernels.ops.delta_rule.cost import delta_rule_cost as delta_rule_cost
 from recallscope_kernels.ops.delta_rule.cost import gated_delta_rule_cost as gated_delta_rule_cost
 from recallscope_kernels.ops.delta_rule.decode import delta_rule_decode as delta_rule_decode

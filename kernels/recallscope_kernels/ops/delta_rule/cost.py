@@ -34,13 +34,13 @@ def delta_rule_cost(
     executed = tokens * (6 * state + 2 * chunk * (shape.K + width) + (chunk - 1) * width)
     moved = shape.T * token
     if mode == "bwd":
-        useful, executed = 2 * useful, _backward(executed, tokens, chunk, state, width)
+        useful, executed = 2 * useful, delta_rule_backward(executed, tokens, chunk, state, width)
         moved = shape.T * itemsize * (4 * shape.K + 3 * shape.V + 2 * gates)
-    known = None if implementation == "fla" else sequences * executed
+    known = sequences * executed if implementation == "chunked" else None
     return Cost(sequences * useful, known, sequences * moved, sequences * state)
 
 
-def _backward(forward: int, tokens: int, chunk: int, state: int, width: int) -> int:
+def delta_rule_backward(forward: int, tokens: int, chunk: int, state: int, width: int) -> int:
     """Twice the products; a solve takes a solve and a whole product. The first and the last state need no gradient."""
     unused = 2 * chunk * state * (3 + (tokens == chunk))
     return 2 * forward + tokens * (chunk + 1) * width - unused

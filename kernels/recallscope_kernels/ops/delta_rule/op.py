@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recallscope_kernels.ops._checks import check_matrix_state
+from recallscope_kernels.ops._checks import check_matrix_state, widened
 from recallscope_kernels.ops._libraries import fla
 from recallscope_kernels.ops.delta_rule.chunked import chunked_delta_rule
 from recallscope_kernels.ops.delta_rule.cost import CHUNK
@@ -30,7 +30,8 @@ def delta_rule(
     if implementation == "fla":
         run = fla("delta_rule", "chunk_delta_rule", q)
         return run(q, k, v, beta, scale=scale, initial_state=initial_state, output_final_state=output_final_state)
-    o, state = chunked_delta_rule(q * scale, k, v, beta, None, initial_state, min(chunk, q.shape[1]))
+    wide = widened(q, scale, k, v, beta[..., None])
+    o, state = chunked_delta_rule(*wide, log_decay=None, state=initial_state, chunk=min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None
 
 
@@ -78,5 +79,6 @@ def gated_delta_rule(
         return run(
             q, k, v, g=log_decay, beta=beta, scale=scale, initial_state=state, output_final_state=output_final_state
         )
-    o, state = chunked_delta_rule(q * scale, k, v, beta, log_decay, initial_state, min(chunk, q.shape[1]))
+    wide = widened(q, scale, k, v, beta[..., None], log_decay[..., None])
+    o, state = chunked_delta_rule(*wide, state=initial_state, chunk=min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None

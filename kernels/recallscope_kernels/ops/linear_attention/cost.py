@@ -35,7 +35,7 @@ def linear_attention_cost(
     executed = times * tokens * (4 * state + 2 * chunk * (shape.K + shape.V))
     if mode == "bwd" and tokens == chunk:  # a lone chunk reads a state, and writes one, that need no gradient
         executed -= 6 * chunk * state
-    known = None if implementation == "fla" else sequences * executed
+    known = sequences * executed if implementation == "chunked" else None
     return Cost(sequences * useful, known, sequences * moved, sequences * state)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recallscope_kernels.ops._checks import check_matrix_state
+from recallscope_kernels.ops._checks import check_matrix_state, widened
 from recallscope_kernels.ops._libraries import fla
 from recallscope_kernels.ops.linear_attention.chunked import chunked_linear_attention
 from recallscope_kernels.ops.linear_attention.cost import CHUNK
+from recallscope_kernels.ops.linear_attention.mamba import mamba_simple_gla
+
+SIMPLE_GLA = ("chunked", "fla", "mamba-ssm")
 
 
 def linear_attention(
@@ -32,7 +35,8 @@ def linear_attention(
         return fla("linear_attn", "chunk_linear_attn", q)(
             q, k, v, scale=scale, initial_state=initial_state, output_final_state=output_final_state, normalize=False
         )
-    o, state = chunked_linear_attention(q * scale, k, v, None, initial_state, min(chunk, q.shape[1]))
+    wide = widened(q, scale, k, v)
+    o, state = chunked_linear_attention(*wide, log_decay=None, state=initial_state, chunk=min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None
 
 
@@ -66,15 +70,20 @@ def simple_gla(
     output_final_state : bool
         Return the state after the last token, else None.
     implementation : str
-        `chunked` (torch, the default) or `fla` (flash-linear-attention, if installed).
+        `chunked` (torch, the default), `fla` (flash-linear-attention, if installed) or `mamba-ssm` (likewise; ln α
+        below 0).
     chunk : int
         Tokens per chunk of `chunked`; changes speed, not results.
 
     Returns outputs `[B, T, H, V]` and the state. Differentiable; NaN in gives NaN out.
     """
-    scale = check_matrix_state(q, k, v, {"log_decay": log_decay}, scale, initial_state, implementation, chunk)
+    gates = {"log_decay": log_decay}
+    scale = check_matrix_state(q, k, v, gates, scale, initial_state, implementation, chunk, SIMPLE_GLA)
+    if implementation == "mamba-ssm":
+        return mamba_simple_gla(q, k, v, log_decay, scale, initial_state, output_final_state)
     if implementation == "fla":
         run, state = fla("simple_gla", "chunk_simple_gla", q), initial_state
         return run(q, k, v, g=log_decay, scale=scale, initial_state=state, output_final_state=output_final_state)
-    o, state = chunked_linear_attention(q * scale, k, v, log_decay, initial_state, min(chunk, q.shape[1]))
+    wide = widened(q, scale, k, v, log_decay[..., None])
+    o, state = chunked_linear_attention(*wide, state=initial_state, chunk=min(chunk, q.shape[1]))
     return o.to(v.dtype), state if output_final_state else None
