@@ -15,46 +15,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from recallscope.evidence import evidence, origin, write_evidence
+from recallscope.reproduction.binned import binned_losses, edges, mean_row
 from recallscope.slicing.attribution import attribute, read_atoms
 from recallscope.slicing.attribution.atoms import metadata_of
 from recallscope.slicing.attribution.panel import panel
 from recallscope.slicing.attribution.slices import Partition, column
-from recallscope.slicing.attribution.statistics import mean_interval
 
 FILE = Path(__file__).parent / "evidence" / "bigram_slices.jsonl"
 SLICES = ("repeated", "new")
 
 
 def losses(atoms: pa.Table, models: list[str]) -> list[dict[str, Any]]:
-    """Mean loss of every model, and its difference to the first, by log2 bin of the training count."""
-    bins, new = column(atoms, "count_bin"), column(atoms, "distance_bin") == 0
-    rows = []
-    for wanted in sorted(set(bins.tolist()) - {-1}):
-        for name, inside in zip(SLICES, (~new & (bins == wanted), new & (bins == wanted)), strict=True):
-            if not inside.any():
-                continue
-            part = Partition((name, "rest"), 1 - inside.astype(np.int64))
-            setting = {"slice": name, **edges("count", wanted)}
-            for model in models:
-                sums = panel(atoms, part, model, models[0])
-                for metric, total in (("loss", sums.model), ("difference in loss", sums.differences)):
-                    rows.append(mean_row(model, metric, total[:, 0], sums.tokens[:, 0]) | setting)
-    return [row for row in rows if row["metric"] == "loss" or row["subject"] != models[0]]
-
-
-def mean_row(subject: str, metric: str, sums: np.ndarray, tokens: np.ndarray) -> dict[str, Any]:
-    """A mean per token; no interval where fewer than two documents have such tokens."""
-    known = int((tokens > 0).sum()) > 1
-    found = mean_interval(sums, tokens) if known else None
-    value = found.value if found else float(sums.sum() / tokens.sum())
-    low, high = (found.low, found.high) if found else (None, None)
-    return {"subject": subject, "metric": metric, "unit": "nats", "value": value, "low": low, "high": high,
-            "n": int(tokens.sum())}  # fmt: skip
-
-
-def edges(name: str, number: int) -> dict[str, int]:
-    """Smallest and largest value of a log2 bin."""
-    return {f"{name}_low": 1 << (number - 1) if number else 0, f"{name}_high": (1 << number) - 1 if number else 0}
+    """Losses by log2 bin of the training count, on bigrams that the window already holds and on others."""
+    new, rows = column(atoms, "distance_bin") == 0, []
+    for name, inside in zip(SLICES, (~new, new), strict=True):
+        rows += [row | {"slice": name} for row in binned_losses(atoms, models, inside, "count")]
+    return rows
 
 
 def distances(atoms: pa.Table) -> list[dict[str, Any]]:

@@ -8,12 +8,16 @@ Writes the figure (HTML) and the table that it draws (JSON Lines) beside this fi
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pyarrow as pa
+import recallscope as rs
 from recallscope.evidence import evidence
 from recallscope.published import published_table
-from recallscope.reproduction import Remade, claim_statements, write_figure
+from recallscope.reproduction import Remade, claim_statements, latency_rows, write_figure
 from recallscope.reproduction.plots import prefill_latency as figure
+
+HERE = Path(__file__).parent
 
 REMADE = Remade(
     figure="JRT, Table 5",
@@ -23,7 +27,8 @@ REMADE = Remade(
     ),
     here=(
         "Both halves of the printed table, without the cells that ran out of memory, and the ratios of the text "
-        "recomputed from them. Nothing was timed on a GPU here."
+        "recomputed from them. At the right, and in no statement, what three operators in PyTorch take on the "
+        "processor that is named there, one thread, shorter texts: nothing was timed on a GPU here."
     ),
     fill=(
         "`recallscope profile based attention --device cuda --shape B=16 --length 2048,4096,8192,16384,32768 "
@@ -35,6 +40,7 @@ REMADE = Remade(
 
 def table() -> pa.Table:
     rows = published_table("jrt_table5_length", "jrt_table5_batch").to_pylist()
+    rows += latency_rows(rs.read_evidence(HERE / "evidence" / "throughput.jsonl").to_pylist())
     return evidence(rows + claim_statements("jrt_claims", "prefill"))
 
 

@@ -4,7 +4,9 @@
     python paper_figures/make_figures.py --readme     # README.md alone
 
 A script is a figure: `based_figure2.py` has `REMADE`, what the paper shows, `table()`, from stored evidence, and
-`figure(table)`. The rows of evidence are made by the scripts that end in `_rows.py`.
+`figure(table)`. The rows of evidence are those of `recallscope sweep`, or made by the scripts that end in `_rows.py`.
+One whose `EVIDENCE` is not there yet is not drawn, and `README.md` says what would fill it. Figures of papers are
+written as SVG too where kaleido and a browser are at hand.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from types import ModuleType
 
 import pyarrow as pa
 from recallscope.reproduction import entry_lines, statements_of, verdict_line, write_figure
+from recallscope.reproduction.images import write_svgs
 
 HERE = Path(__file__).parent
 OWN = ("recall_vs_state", "state_vs_recall")
 """Figures of no paper."""
 REMADE = (
-    "based_figure2", "zoology_figure2", "zoology_table1", "zoology_figure1", "zoology_distances", "jrt_table1",
-    "jrt_table2", "jrt_table5", "in_context_language",
+    "zoology_table1", "zoology_figure1", "zoology_figure2", "zoology_distances", "zoology_pairs",
+    "based_figure1", "based_figure2", "based_figure3", "based_figure4", "based_table1", "based_table6",
+    "jrt_table1", "jrt_table2", "jrt_figure2", "jrt_figure3", "jrt_table5", "jrt_prefill",
+    "in_context_language", "chinchilla_refit", "gamma_against_beta",
 )  # fmt: skip
 
 
@@ -36,6 +41,11 @@ def script(name: str) -> ModuleType:
     return module
 
 
+def ready(name: str) -> bool:
+    """Whether the rows that a script draws are there."""
+    return getattr(script(name), "EVIDENCE", HERE).exists()
+
+
 def readme(tables: dict[str, pa.Table]) -> str:
     """The text of `README.md` from the tables of all scripts."""
     summary, entries = [], []
@@ -43,6 +53,10 @@ def readme(tables: dict[str, pa.Table]) -> str:
         remade, rows = script(name).REMADE, statements_of(table.to_pylist())
         summary.append(f"| [{remade.figure}](#{anchor(remade.figure)}) | `{name}.py` | {verdict_line(remade, rows)} |")
         entries += entry_lines(remade, f"{name}.py", rows)
+    for name in REMADE:
+        if name not in tables:
+            remade = script(name).REMADE
+            summary.append(f"| {remade.figure} | `{name}.py` | open, no rows yet: {remade.fill} |")
     own = [f"| none: our own | `{name}.py` | {(first_line(name))} |" for name in OWN]
     return "\n".join([*HEAD, *summary, *own, "", *entries]).rstrip() + "\n"
 
@@ -51,8 +65,9 @@ HEAD = (
     "# Figures of the papers, and what of them holds here",
     "",
     "`make figures` draws all of them from stored evidence into this folder: a page (HTML) and its table (JSON Lines)",
-    "each. There is no SVG or PNG: plotly needs kaleido for them, which is not a dependency. This file is generated",
-    "(`python paper_figures/make_figures.py --readme`), every number in it recomputed from the tables.",
+    "each, and SVG where `kaleido` (1 or later, `pip install -e '.[figures]'`) and a Chrome or Chromium are at hand.",
+    "This file is generated (`python paper_figures/make_figures.py --readme`), every number in it recomputed from the",
+    "tables.",
     "",
     "A statement is something that the paper shows; whether it holds here is decided by the criterion in its line, not",
     'by eye. Published values are hollow in the figures, own ones filled. "Printed numbers only": nothing was measured',
@@ -79,13 +94,15 @@ def written(module: ModuleType, folder: Path) -> pa.Table:
 
 
 def main(*arguments: str) -> None:
+    names = [name for name in REMADE if ready(name)]
     if arguments == ("--readme",):
-        tables = {name: script(name).table() for name in REMADE}
+        tables = {name: script(name).table() for name in names}
     else:
         folder = Path(arguments[0]) if arguments else HERE
-        tables = {name: written(script(name), folder) for name in REMADE}
+        tables = {name: written(script(name), folder) for name in names}
         for name in OWN:
             script(name).main(folder)
+        print(write_svgs({folder / f"{name}.svg": script(name).figure(table) for name, table in tables.items()}))
     (HERE / "README.md").write_text(readme(tables), encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from recallscope.frontier import figure as one_frontier
 from recallscope.frontier import panels, recall
 from recallscope.profiling import plots as measured
 from recallscope.reproduction import plots as remade
+from recallscope.scaling import plots as laws
 from recallscope.slicing.report import plots as slices
 from recallscope.training.sweeps import plots as sweeps
 
@@ -27,7 +28,7 @@ def public(module) -> dict:
 
 
 def test_every_figure_has_its_name():
-    modules = (capacities, costs, demands, one_frontier, measured, panels, recall, remade, slices, sweeps, wires)
+    modules = (capacities, costs, demands, laws, one_frontier, measured, panels, recall, remade, slices, sweeps, wires)
     each = [public(module) for module in modules]
     every = {name: f for found in each for name, f in found.items()}
     assert len(every) == sum(map(len, each)) and all(each)  # no name twice

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from recallscope.reproduction.based_figure1 import based_figure1_points as based_figure1_points
+from recallscope.reproduction.based_figure1 import based_figure1_statements as based_figure1_statements
 from recallscope.reproduction.based_figure2 import based_figure2_statements as based_figure2_statements
+from recallscope.reproduction.based_figure3 import based_figure3_points as based_figure3_points
+from recallscope.reproduction.based_figure3 import based_figure3_statements as based_figure3_statements
 from recallscope.reproduction.bigram_frequency import bigram_distance_statements as bigram_distance_statements
 from recallscope.reproduction.bigram_frequency import bigram_frequency_statements as bigram_frequency_statements
 from recallscope.reproduction.entry import Remade as Remade
@@ -12,14 +16,29 @@ from recallscope.reproduction.entry import write_figure as write_figure
 from recallscope.reproduction.in_context_language import (
     in_context_language_statements as in_context_language_statements,
 )
+from recallscope.reproduction.jrt_figure2 import jrt_figure2_points as jrt_figure2_points
+from recallscope.reproduction.jrt_figure2 import jrt_figure2_statements as jrt_figure2_statements
+from recallscope.reproduction.jrt_figure3 import jrt_figure3_statements as jrt_figure3_statements
 from recallscope.reproduction.printed import claim_statements as claim_statements
 from recallscope.reproduction.printed import gain_rows as gain_rows
 from recallscope.reproduction.printed import gain_statements as gain_statements
+from recallscope.reproduction.quality_cost import ablation_rows as ablation_rows
+from recallscope.reproduction.quality_cost import beaten_statement as beaten_statement
+from recallscope.reproduction.quality_cost import on_frontier_statement as on_frontier_statement
+from recallscope.reproduction.quality_cost import prefill_rows as prefill_rows
+from recallscope.reproduction.quality_cost import rising_statement as rising_statement
+from recallscope.reproduction.quality_cost import throughput_rows as throughput_rows
+from recallscope.reproduction.seeds import without_seeds as without_seeds
 from recallscope.reproduction.statements import rank_correlation as rank_correlation
 from recallscope.reproduction.statements import statement as statement
 from recallscope.reproduction.statements import statements_of as statements_of
 from recallscope.reproduction.statements import verdict as verdict
+from recallscope.reproduction.throughput import latency_rows as latency_rows
+from recallscope.reproduction.throughput import prefix_statement as prefix_statement
+from recallscope.reproduction.throughput import throughput_statements as throughput_statements
 from recallscope.reproduction.zoology_figure2 import zoology_figure2_points as zoology_figure2_points
 from recallscope.reproduction.zoology_figure2 import zoology_figure2_statements as zoology_figure2_statements
+from recallscope.reproduction.zoology_pairs import accuracy_by_pairs as accuracy_by_pairs
+from recallscope.reproduction.zoology_pairs import zoology_pairs_statements as zoology_pairs_statements
 from recallscope.reproduction.zoology_table1 import zoology_table1_rows as zoology_table1_rows
 from recallscope.reproduction.zoology_table1 import zoology_table1_statements as zoology_table1_statements

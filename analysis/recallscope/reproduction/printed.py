@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from recallscope.audit import audit
@@ -11,6 +12,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PROMPTS = ("default", "JRT-Prompt")
+
+
+def claimed(table: str, subject: str, metric: str, to: Callable[[float], float] = float) -> Spread:
+    """A claim of a published table, with its rounding; `to` turns it into another unit."""
+    from recallscope.published import published_table
+
+    rows = published_table(table).to_pylist()
+    found = [row for row in rows if (row["subject"], row["metric"]) == (subject, metric)]
+    if len(found) != 1:
+        raise ValueError(f"metric: one claim of {table} on {subject!r}, got {metric!r}, which {len(found)} have")
+    return Spread(*(None if found[0][name] is None else to(found[0][name]) for name in ("value", "low", "high")))
 
 
 def claim_statements(name: str, *words: str) -> list[Row]:

@@ -22,8 +22,8 @@ def loss_by_training_count(table: pa.Table) -> Figure:
     A panel for bigrams that the window already holds and one for others. Points stand in the middle of log2 bins (those
     never trained on at half of one occurrence); whiskers are 95 % over documents.
     """
-    rows = [_perplexity(row) for row in rows_with(table, "loss", "slice", "count_low")]
-    rows = [row | {"x": _rate(row)} for row in rows]
+    rows = [as_perplexity(row) for row in rows_with(table, "loss", "slice", "count_low")]
+    rows = [row | {"x": occurrence_rate(row)} for row in rows]
     names = [name for name in TITLES if any(row["slice"] == name for row in rows)]
     figure = panels([TITLES[name] for name in names], 480)
     models = list(dict.fromkeys(str(row["subject"]) for row in rows))
@@ -35,12 +35,13 @@ def loss_by_training_count(table: pa.Table) -> Figure:
     return named_once(figure)
 
 
-def _perplexity(row: Row) -> Row:
+def as_perplexity(row: Row) -> Row:
+    """A loss in nats, with its interval, as perplexity."""
     low, high = (None if row[name] is None else math.exp(row[name]) for name in ("low", "high"))
     return row | {"metric": "perplexity", "unit": "1", "value": math.exp(row["value"]), "low": low, "high": high}
 
 
-def _rate(row: Row) -> float:
+def occurrence_rate(row: Row) -> float:
     """Middle of a bin of counts on the logarithmic axis, per million training tokens."""
     count = math.sqrt(row["count_low"] * row["count_high"]) if row["count_low"] else 0.5
     return 1e6 * count / row["training_tokens"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,3 +78,14 @@ def powers_of_two(figure: Figure, values: Iterable[float], column: int | None = 
     """A logarithmic x axis that names the values drawn."""
     ticks = sorted(set(values))[::step]
     figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks], col=column)
+
+
+def whole_ticks(values: Iterable[float]) -> dict[str, Any]:
+    """A logarithmic axis whose ticks, at 1, 2 and 5 times powers of ten around the values, are written out."""
+    drawn = list(values)
+    low, high = min(drawn) / 1.3, max(drawn) * 1.3
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5) if low <= digit * 10.0**decade <= high]
+    if len(ticks) > 8:
+        ticks = [tick for tick in ticks if math.isclose(math.log10(tick) % 1, 0, abs_tol=1e-9)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.12g}" for tick in ticks]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -54,6 +55,29 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     tied, inject = (bool(shape.get(key, False)) for key in ("tied", "inject"))
     config = ModelConfig(1, shape["width"], layers, shape["ffn_width"], tied=tied, loops=loops, inject=inject)
     return Subject(text, mixer, config)
+
+
+def stacked_subject(stack: Sequence[str], width: int = 64) -> Subject:
+    """A small model of these layers, one after another, each a mixer with its options (`mixer:option=value,...`).
+
+    It is named by its layers, and its mixers are those of all but the first, which is the convolution before them.
+    """
+    parts = [text.partition(":") for text in stack]
+    mixers = tuple(dict.fromkeys(mixer for mixer, _, _ in parts[1:]))
+    for mixer in (mixer for mixer, _, _ in parts if mixer not in MIXERS):
+        raise ValueError(f"stack: mixers of {', '.join(MIXERS)}, got {mixer!r}")
+    layers = tuple({"mixer": mixer} | parsed_options(tail) for mixer, _, tail in parts)
+    return Subject(" + ".join(stack), "+".join(mixers), ModelConfig(1, width, layers, 0))
+
+
+def subjects(names: Sequence[str]) -> tuple[Subject, ...]:
+    """`recall_subject` of each name."""
+    return tuple(recall_subject(name) for name in names)
+
+
+def tied(models: Sequence[Subject]) -> tuple[Subject, ...]:
+    """The same with the embedding as head."""
+    return tuple(replace(model, config=replace(model.config, tied=True)) for model in models)
 
 
 def cannot_bind(config: ModelConfig) -> str:
