@@ -32,7 +32,7 @@ bench: .venv/installed
 
 # On a machine with one NVIDIA GPU: the Triton kernels are right, then rows of evidence for kernels/evidence. Resumes.
 gpu: .venv/installed
-	$(BIN)/pytest -q -n 0 tests/kernels/test_profiling_gpu.py tests/kernels/test_based_triton.py tests/kernels/test_decode_triton.py tests/kernels/test_based_backward_triton.py tests/kernels/test_short_convolution.py
+	$(BIN)/pytest -q -n 0 tests/kernels/test_profiling_gpu.py tests/kernels/test_based_triton.py tests/kernels/test_decode_triton.py tests/kernels/test_based_backward_triton.py tests/kernels/test_jrt_prefix_triton.py tests/kernels/test_short_convolution.py
 	$(BIN)/python paper_figures/kernels_rows.py --minutes 20
 
 # Every figure of paper_figures, its table, and the README there, from stored evidence; nothing is trained or downloaded.

@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(not INSTALLED, reason="triton is not installed"),
     pytest.mark.skipif(INTERPRETED, reason="this is the child"),
 ]
-NAMES = ("based_triton", "based_backward_triton", "decode_triton", "short_convolution")
+NAMES = ("based_triton", "based_backward_triton", "jrt_prefix_triton", "decode_triton", "short_convolution")
 SUITE = [str(Path(__file__).with_name(f"test_{name}.py")) for name in NAMES]
 OLD = "ignore:Conversion of an array with ndim > 0:DeprecationWarning"  # the interpreter of Triton 3.6, with NumPy 2.3
 NEW = INSTALLED and tuple(map(int, version("triton").split(".")[:2])) >= (3, 9)
@@ -21,6 +21,7 @@ ROWS = [
     {"keep": True},
     {"kernel": "based_backward", "part": "query", "keep": True},
     {"kernel": "based_backward", "part": "key"},
+    {"kernel": "jrt_encode", "keep": True},
     {"kernel": "short_convolution"},
     {"kernel": "short_convolution", "part": "backward", "silu": True},
     {"kernel": "short_convolution", "part": "step", "silu": True},
@@ -44,8 +45,8 @@ def test_compiled_for_hopper():
     done = child(["-m", "recallscope_kernels.profiling.compiled", json.dumps(ROWS)])
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    products, steps = rows[:3], rows[3:]
-    for row, wgmma in zip(products, (60, 110, 140), strict=True):
+    products, steps = rows[:4], rows[4:]
+    for row, wgmma in zip(products, (60, 110, 140, 30), strict=True):
         assert row["wgmma"] >= wgmma and row["mma_sync"] <= 8 and row["shared_bytes"] <= 113 * 1024
     for row in rows:
         assert row["target"] == "sm_90" and row["registers"] <= 255

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,30 +92,25 @@ def _assembled(ptx: str, cubin: bytes, capability: int) -> tuple[str, str]:
 
 
 def compiled_based(
-    value_width: int = 64, dtype: str = "bf16", keep: bool = False, warps: int | None = None, stages: int | None = None
+    part: str = "forward",
+    value_width: int = 64,
+    dtype: str = "bf16",
+    keep: bool = False,
+    warps: int | None = None,
+    stages: int | None = None,
 ) -> Compiled:
-    """The Based forward kernel at K = 16, with the tiles that it is started with; `keep` with states in and out."""
-    from recallscope_kernels.ops.based import forward_kernel, launch
+    """A kernel of Based at K = 16, with the tiles that it is started with; `keep` with states in and out.
 
-    pointers = {n: f"*{dtype}" for n in ("q", "k", "v", "o")}
-    pointers |= {n: "*fp32" for n in ("normaliser", "state", "moments", "state_out", "moments_out")}
-    strides = {f"{u}_{n}": "i32" for u in "qkv" for n in "bth"}
-    block = launch.values_per_program(value_width)
-    constants = {"V": value_width, "VALUES": block, "C": launch.CHUNK, "HAS_STATE": keep, "KEEP": keep}
-    types = pointers | {"scale": "fp32", "T": "i32", "H": "i32"} | strides
-    warps, stages = warps or launch.WARPS, stages or launch.STAGES
-    return compile_kernel(forward_kernel.based_forward_kernel, types, constants, warps, stages)
-
-
-def compiled_based_backward(
-    part: str = "query", value_width: int = 64, dtype: str = "bf16", keep: bool = False
-) -> Compiled:
-    """One of the two backward kernels of Based, that of queries or that of keys and values, as `compiled_based`."""
-    from recallscope_kernels.ops.based import key_gradient_kernel, launch, query_gradient_kernel
+    Parts are `forward`, the backward kernels `query` and `key`, and `encode`, which sums a prefix for `forward`.
+    """
+    from recallscope_kernels.ops.based import forward_kernel, key_gradient_kernel, launch, query_gradient_kernel
+    from recallscope_kernels.ops.jrt_prefix import encode_kernel
 
     kernel = {
+        "forward": forward_kernel.based_forward_kernel,
         "query": query_gradient_kernel.based_query_gradient_kernel,
         "key": key_gradient_kernel.based_key_gradient_kernel,
+        "encode": encode_kernel.jrt_encode_kernel,
     }[part]
     half = {n: f"*{dtype}" for n in ("q", "k", "v", "grad", "o", "dq", "dk", "dv")}
     sums = ("normaliser", "delta", "state", "moments", "state_out", "moments_out")
@@ -122,7 +118,8 @@ def compiled_based_backward(
     types |= {"scale": "fp32", "B": "i32", "T": "i32", "H": "i32"}
     constants = {"V": value_width, "VALUES": launch.values_per_program(value_width), "C": launch.CHUNK}
     constants |= {"HAS_STATE": keep, "KEEP": keep}
-    return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), launch.WARPS, launch.STAGES)
+    started = warps or launch.WARPS, stages or launch.STAGES
+    return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), *started)
 
 
 def compiled_decode(key_width: int = 16, value_width: int = 64, dtype: str = "bf16") -> Compiled:
@@ -177,7 +174,8 @@ def _own(kernel: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 KERNELS = {
     "based": compiled_based,
-    "based_backward": compiled_based_backward,
+    "based_backward": partial(compiled_based, part="query"),
+    "jrt_encode": partial(compiled_based, part="encode"),
     "decode": compiled_decode,
     "matrix_decode": compiled_matrix_decode,
     "short_convolution": compiled_short_convolution,
@@ -186,6 +184,7 @@ ROWS = [
     {},
     {"keep": True},
     *({"kernel": "based_backward", "part": part, "keep": keep} for part in ("query", "key") for keep in (False, True)),
+    {"kernel": "jrt_encode"},
     *({"kernel": "short_convolution", "part": part, "silu": True} for part in ("forward", "backward", "step")),
     {"kernel": "decode"},
     {"kernel": "matrix_decode"},

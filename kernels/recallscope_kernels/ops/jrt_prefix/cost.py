@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recallscope_kernels.ops._shape import Cost, Shape
-from recallscope_kernels.ops.based.cost import CHUNK, based_cost
+from recallscope_kernels.ops._shape import Cost, Shape, whole_chunks
+from recallscope_kernels.ops.based.cost import CHUNK, PACKED, based_cost
 from recallscope_kernels.ops.based.reference import feature_count
 
 
@@ -24,16 +24,19 @@ def jrt_prefix_cost(
     """Cost of one call on all B sequences and H heads with a `prefix` of M tokens (None: T / 2).
 
     That of Based; encoding adds `2 F (V + 1)` a token of the prefix, its backward pass `2 F (2 V + 1)`, and the keys
-    and values of the prefix to the bytes. A prefix that the Triton kernel starts from is encoded in torch: its state
-    moves once more each way, which is left out as all states of a whole sequence are. Decoding is that of Based.
+    and values of the prefix to the bytes. `triton` forward executes what its two kernels do where no gradient is
+    needed; where one is, the prefix is encoded in torch, forward and backward, by the numbers above. The state between
+    the two moves once more each way, which is left out as all states of a whole sequence are. Decoding is Based's.
     """
     base = based_cost(shape, mode, implementation, itemsize, state_itemsize, chunk)
     if mode == "decode":
         return base
-    tokens = shape.B * shape.H * (prefix_length(shape.T) if prefix is None else prefix)
+    length = prefix_length(shape.T) if prefix is None else prefix
+    tokens = shape.B * shape.H * length
     flops = {"fwd": encode_flops, "bwd": encode_backward_flops}[mode](tokens, shape.K, shape.V)
     moved = (1 if mode == "fwd" else 2) * itemsize * tokens * (shape.K + shape.V)
-    executed = None if base.executed_flops is None else base.executed_flops + flops
+    encoded = triton_encode_flops(shape, length) if (mode, implementation) == ("fwd", "triton") else flops
+    executed = None if base.executed_flops is None else base.executed_flops + encoded
     return Cost(base.useful_flops + flops, executed, base.fused_bytes + moved, base.state_elements)
 
 
@@ -45,3 +48,14 @@ def encode_flops(tokens: int, key_width: int, value_width: int) -> int:
 def encode_backward_flops(tokens: int, key_width: int, value_width: int) -> int:
     """`2 F (2 V + 1)`: gradients of features from V + 1 columns, of V values (that of the constant 1 is not needed)."""
     return 2 * feature_count(key_width) * (2 * value_width + 1) * tokens
+
+
+def triton_encode_flops(shape: Shape, prefix: int, chunk: int = CHUNK) -> int:
+    """Products of the Triton kernel (K = 16) on M tokens, in whole chunks and per block of at most 64 columns of V.
+
+    A token and block: update of the packed state, `2 · 160 V`; rolled copies of k, `2 · 16 · 160`; the 16 × 16 sums of
+    the normaliser, `2 · 16 · 16`.
+    """
+    block = min(shape.V, 64)
+    each = 2 * PACKED * (block + 16) + 2 * 16 * 16
+    return shape.B * shape.H * (shape.V // block) * whole_chunks(prefix, chunk) * each

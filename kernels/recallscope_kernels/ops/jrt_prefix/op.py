@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from recallscope_kernels.ops import _checks
 from recallscope_kernels.ops.based import based, feature_count
 from recallscope_kernels.ops.based.cost import CHUNK
 from recallscope_kernels.ops.jrt_prefix.encode import encode
+from recallscope_kernels.ops.jrt_prefix.launch import fits, jrt_prefix_triton
 
 IMPLEMENTATIONS = ("chunked", "triton")
 
@@ -40,8 +42,9 @@ def jrt_prefix(
     initial_state, output_final_state, scale, chunk
         As in `based`, whose state this is, unchanged in size: `based_decode` goes on from it.
     implementation : str
-        `chunked` or `triton`: of the causal part. The prefix is encoded in torch, in float32 or more, for both; the
-        kernel starts from that state.
+        `chunked` or `triton`, None: as in `based`. `triton` is two kernels, one that encodes the prefix (forward only;
+        features rounded to the dtype of the keys, sums in float32) and that of Based, which starts from its state.
+        Where a gradient is needed the prefix is encoded in torch instead, as `chunked` does: in float32 or more.
 
     Returns outputs `[B, T, H, V]` and the state. Differentiable; NaN in the prefix is NaN everywhere. Raises
     `ValueError` for what does not fit, in one line.
@@ -53,6 +56,12 @@ def jrt_prefix(
     batch, _, heads, width = q.shape
     _checks.check_state(initial_state, (batch, heads, feature_count(width), v.shape[-1] + 1), q)
     _check_prefix(q, v, prefix_k, prefix_v)
+    given = q, k, v, prefix_k, prefix_v
+    kernels = implementation == "triton" or (implementation is None and q.is_cuda)
+    learning = torch.is_grad_enabled() and any(u.requires_grad for u in (*given, initial_state) if u is not None)
+    if kernels and not learning and fits(*given):
+        o, last = jrt_prefix_triton(*given, scale, initial_state, output_final_state)
+        return o, last if output_final_state else None
     state = encode(prefix_k, prefix_v, scale, initial_state, chunk)
     return based(
         q, k, v, scale=scale, initial_state=state, output_final_state=output_final_state,
