@@ -12,6 +12,8 @@ from recallscope.architectures import plots as costs
 from recallscope.bounds.capacity import plot as capacities
 from recallscope.bounds.dataflow import plots as wires
 from recallscope.bounds.demand import plots as demands
+from recallscope.budgets.points import perplexity_against_budgets
+from recallscope.budgets.regions import region_figure
 from recallscope.frontier import figure as one_frontier
 from recallscope.frontier import panels, recall
 from recallscope.profiling import plots as measured
@@ -29,7 +31,8 @@ def public(module) -> dict:
 
 def test_every_figure_has_its_name():
     modules = (capacities, costs, demands, laws, one_frontier, measured, panels, recall, remade, slices, sweeps, wires)
-    each = [public(module) for module in modules]
+    budgets = {f.__name__: f for f in (perplexity_against_budgets, region_figure)}
+    each = [budgets, *(public(module) for module in modules)]
     every = {name: f for found in each for name, f in found.items()}
     assert len(every) == sum(map(len, each)) and all(each)  # no name twice
     assert dir(rs.plots) == sorted(every)

@@ -11,8 +11,10 @@ from recallscope.lazy import lazily
 
 if TYPE_CHECKING:
     from recallscope import bounds as bounds
+    from recallscope import budgets as budgets
     from recallscope import frontier as frontier
     from recallscope import plots as plots
+    from recallscope import scaling as scaling
     from recallscope.architectures.architecture import Architecture as Architecture
     from recallscope.architectures.config import ModelConfig as ModelConfig
     from recallscope.architectures.costs import cost as cost
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from recallscope.training.sweeps.subjects import recall_subject as recall_subject
     from recallscope.training.sweeps.sweep import Sweep as Sweep
 
-_MODULES = ("bounds", "frontier", "plots")
+_MODULES = ("bounds", "budgets", "frontier", "plots", "scaling")
 _WHERE = {
     "Architecture": "recallscope.architectures.architecture",
     "architecture": "recallscope.architectures.names",

@@ -12,23 +12,28 @@ import typer
 from recallscope.audit.command import audit_command
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
+from recallscope.budgets.command import budget_command, train_budgets
 from recallscope.doctor.command import doctor_command
 from recallscope.frontier.command import frontier_command
 from recallscope.invocation import invoked
 from recallscope.profiling.command import profile_command, roofline_command
 from recallscope.prompting.command import zero_shot_command
 from recallscope.published.command import published_command
+from recallscope.scaling.command import scaling_app
 from recallscope.training.shell import sweep_command, train_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(train_app, name="train")
 app.add_typer(bound_app, name="bound")
+app.add_typer(scaling_app, name="scaling")
 app.command("sweep")(sweep_command)
 app.command("zero-shot")(zero_shot_command)
 app.command("demand")(demand_command)
 app.command("published")(published_command)
 app.command("audit")(audit_command)
 app.command("frontier")(frontier_command)
+app.command("budget")(budget_command)
+train_app.command("budgets")(train_budgets)
 app.command("profile")(profile_command)
 app.command("roofline")(roofline_command)
 app.command("doctor")(doctor_command)

@@ -278,7 +278,7 @@ def test_bad_folders(tmp_path):
     with pytest.raises(ValueError, match=r"must hold a config\.json"):
         architecture(str(tmp_path))
     for text, message in (
-        ("{", r"must hold a config\.json"),
+        ("{", r"config\.json is not JSON"),
         ('{"a": 1}', "is not a model shape"),
         ('{"model_type": "bert"}', "model_type: one of deepseek_v3, .*llama.*, got .bert."),
         ('{"model_type": "llama"}', "config: llama needs '.*', which is missing"),

@@ -20,9 +20,9 @@ def from_hugging_face(config: Found) -> ModelConfig:
     family = config.get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"model_type: one of {', '.join(FAMILIES)}, got {family!r}")
-    for name, value in config.items():
-        if name.endswith("layers") and not (isinstance(value, int) and 0 <= value <= MOST_LAYERS):
-            raise ValueError(f"config: {name}: an integer of at most {MOST_LAYERS:,}, got {value!r:.40}")
+    count = config.get("num_hidden_layers", 1)
+    if not (isinstance(count, int) and 0 < count <= MOST_LAYERS):
+        raise ValueError(f"config: num_hidden_layers: 1 to {MOST_LAYERS:,}, got {count!r:.40}")
     try:
         return FAMILIES[family](config)
     except KeyError as error:

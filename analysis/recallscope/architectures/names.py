@@ -103,4 +103,8 @@ def _from_disk(path: Path) -> Architecture:
     found = parsed(text, f"architecture: {file}")
     if isinstance(found, dict) and "model_type" in found:
         return Architecture(path.stem if path.is_file() else path.name, from_hugging_face(found), str(file))
-    return Architecture(path.name, ModelConfig.from_json(text), str(file))
+    try:
+        config = ModelConfig.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"architecture: {file} is not a model shape ({error})") from None
+    return Architecture(path.name, config, str(file))

@@ -19,4 +19,6 @@ from recallscope.reproduction.plots.prompts import gain_of_second_reading as gai
 from recallscope.reproduction.plots.recall import recall_beside_published as recall_beside_published
 from recallscope.reproduction.plots.recall import recall_by_width as recall_by_width
 from recallscope.reproduction.plots.recall_distance import loss_by_count_and_distance as loss_by_count_and_distance
+from recallscope.reproduction.plots.recall_law import loss_against_state as loss_against_state
+from recallscope.reproduction.plots.recurrent_transformer import copy_and_text_curves as copy_and_text_curves
 from recallscope.reproduction.plots.throughput import prefill_and_decoding as prefill_and_decoding

@@ -1,0 +1,1 @@
+"""The recurrent transformer in action: copying by a curriculum, and bytes of real text."""

@@ -1,0 +1,82 @@
+"""What is trained when: the noise of the copying tasks doubles with success; text has a schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recallscope.tasks.copying import Copying, SelectiveCopying, curriculum
+from recallscope.tasks.task import Task, check
+from recallscope.training.recurrent.loop import Interval, Point
+
+
+@dataclass(frozen=True)
+class CopyPlan:
+    """Kausik's curriculum on (selective) copying, as `tasks.copying.curriculum` has it.
+
+    It ends when the validation at full noise has come to `until`, or after `steps`.
+
+    Attributes
+    ----------
+    selective : bool
+        Whether the payload is scattered among the noise.
+    noise, start : int
+        Tokens of noise at the end and at first.
+    reading : "code" or "note"
+        Whose factors on the rate.
+    rate : float
+        What they multiply.
+    threshold : float
+        Loss below which the noise doubles.
+    until : float
+        Accuracy at full noise.
+    steps : int
+        Most steps.
+    """
+
+    selective: bool
+    noise: int = 512
+    start: int = 32
+    reading: Literal["code", "note"] = "code"
+    rate: float = 5e-4
+    threshold: float = 0.3
+    until: float = 1.0
+    steps: int = 400_000
+
+    def task(self, noise: int) -> Task:
+        return SelectiveCopying(noise=noise) if self.selective else Copying(noise=noise)
+
+    def __call__(self, curve: Sequence[Point]) -> Interval | None:
+        if curve and (curve[-1].step >= self.steps or self.reached(curve[-1])):
+            return None
+        losses = [point.loss for point in curve]
+        own: dict[str, Any] = {"noise": self.noise, "start": self.start, "threshold": self.threshold}
+        stage = curriculum(losses, reading=self.reading, **own)[-1]
+        task = self.task(stage.noise)
+        return Interval(task, self.rate * stage.factor, task)
+
+    def reached(self, point: Point) -> bool:
+        """Whether a validation is at full noise, and good enough."""
+        return point.length == self.task(self.noise).length and point.accuracy >= self.until
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """A fixed number of steps on one task; the rate falls by half a cosine to a tenth, validation by validation."""
+
+    task: Task
+    validation: Task
+    rate: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        check(self.steps >= 1, "steps", "at least 1", self.steps)
+
+    def __call__(self, curve: Sequence[Point]) -> Interval | None:
+        done = curve[-1].step if curve else 0
+        if done >= self.steps:
+            return None
+        factor = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / self.steps))
+        return Interval(self.task, self.rate * factor, self.validation)
