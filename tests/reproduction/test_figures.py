@@ -23,7 +23,7 @@ def made(tmp_path_factory) -> dict[str, list[dict]]:
     folder, names = tmp_path_factory.mktemp("figures"), [name for name in MAKE["REMADE"] if MAKE["ready"](name)]
     for name in names:
         MAKE["written"](MAKE["script"](name), folder)
-        assert (folder / f"{name}.html").stat().st_size > 5_000
+        assert '"x":' in (folder / f"{name}.html").read_text()  # something is drawn
     assert (folder / "plotly.min.js").exists()
     return {name: read_evidence(folder / f"{name}.jsonl").to_pylist() for name in names}
 
