@@ -28,7 +28,7 @@ REMADE = (
     "zoology_table1", "zoology_figure1", "zoology_figure2", "zoology_distances", "zoology_pairs",
     "based_figure1", "based_figure2", "based_figure3", "based_figure4", "based_table1", "based_table6",
     "jrt_table1", "jrt_table2", "jrt_figure2", "jrt_figure3", "jrt_table5", "jrt_prefill",
-    "in_context_language", "chinchilla_refit", "gamma_against_beta", "copy_curves", "budgets",
+    "in_context_language", "chinchilla_refit", "gamma_against_beta", "recall_law", "copy_curves", "budgets",
 )  # fmt: skip
 
 
