@@ -34,3 +34,18 @@ def filled_with_nan():
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+def counted_products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gets 2 M N K of every product that the interpreter executes from now on, from the matrices themselves."""
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    counted: list[int] = []
+    create = InterpreterBuilder.create_dot
+
+    def create_dot(self, a, b, *rest):
+        counted.append(2 * a.data.size * b.data.shape[-1])
+        return create(self, a, b, *rest)
+
+    monkeypatch.setattr(InterpreterBuilder, "create_dot", create_dot)
+    return counted

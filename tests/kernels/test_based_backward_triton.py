@@ -11,7 +11,7 @@ from recallscope_kernels.ops.based import based_cost, based_reference
 from recallscope_kernels.ops.based.cost import triton_backward_bytes
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, filled_with_nan, runs
+from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, counted_products, filled_with_nan, runs
 
 __all__ = ["filled_with_nan"]  # for every test
 
@@ -86,18 +86,10 @@ def test_nan_in_is_nan_out():
 @pytest.mark.parametrize(("time", "value"), [(1, 16), (64, 32), (130, 128)])
 def test_executed_flops_are_those_that_run(time, value, monkeypatch):
     """Every product that the interpreter executes, counted as 2 M N K from the matrices themselves."""
-    from triton.runtime.interpreter import InterpreterBuilder
-
     shape = Shape(1, time, 1, 16, value)
     given = [u.requires_grad_() for u in operands("based", shape)]
     o, _ = based(*given, implementation="triton")
-    counted, create = [], InterpreterBuilder.create_dot
-
-    def create_dot(self, a, b, *rest):
-        counted.append(2 * a.data.size * b.data.shape[-1])
-        return create(self, a, b, *rest)
-
-    monkeypatch.setattr(InterpreterBuilder, "create_dot", create_dot)
+    counted = counted_products(monkeypatch)
     with FlopCounterMode(display=False) as counter:
         torch.autograd.grad(o, given, torch.ones_like(o))
     assert sum(counted) == based_cost(shape, "bwd", "triton").executed_flops == counter.get_total_flops()

@@ -13,7 +13,7 @@ from recallscope_kernels.ops.jrt_prefix import jrt_prefix_cost, jrt_prefix_refer
 from recallscope_kernels.ops.jrt_prefix.launch import jrt_prefix_triton, triton_encode
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, filled_with_nan, runs
+from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, counted_products, filled_with_nan, runs
 
 __all__ = ["filled_with_nan"]  # for every test
 
@@ -109,15 +109,7 @@ def test_the_custom_op_is_checked_by_torch(keep):
 @pytest.mark.parametrize(("time", "value"), [(2, 16), (128, 32), (130, 128)])
 def test_executed_flops_are_those_that_run(time, value, monkeypatch):
     """Every product that the interpreter executes, counted as 2 M N K from the matrices themselves."""
-    from triton.runtime.interpreter import InterpreterBuilder
-
-    counted, create = [], InterpreterBuilder.create_dot
-
-    def create_dot(self, a, b, *rest):
-        counted.append(2 * a.data.size * b.data.shape[-1])
-        return create(self, a, b, *rest)
-
-    monkeypatch.setattr(InterpreterBuilder, "create_dot", create_dot)
+    counted = counted_products(monkeypatch)
     shape = Shape(1, time, 2, 16, value)
     with FlopCounterMode(display=False) as counter:
         jrt_prefix(*operands("jrt_prefix", shape), implementation="triton")

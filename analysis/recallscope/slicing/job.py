@@ -99,9 +99,13 @@ def _save_shard(job: Job, index: int, shard: Shard) -> None:
     ids = np.frombuffer(json.dumps(shard.ids).encode(), dtype=np.uint8)
     tags = tag(shard.tokens, shard.starts, cap=job.settings.cap)
     arrays = {"tokens": shard.tokens, "starts": shard.starts, "first": np.array(shard.first), "ids": ids, **tags}
-    path = job.shard_path(index)
+    save_arrays(job.shard_path(index), arrays)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write `.npz` under a temporary name, then rename."""
     with open(f"{path}.tmp", "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     os.replace(f"{path}.tmp", path)
 
 

@@ -85,9 +85,8 @@ def resolve_inputs(
     if different and isinstance(source.open(), Path):
         raise ValueError("text: the models have different tokenizers and need text, got an array of tokens")
     given, training = resolve_counts(counts, training_text, models, settings.ngram)
-    vocabulary = Units.vocabulary if different else _vocabulary(found, own)
-    if different:
-        _vocabulary(found, own)
+    known = _vocabulary(found, own)
+    vocabulary = Units.vocabulary if different else known
     if given is not None and given.vocabulary != vocabulary:
         raise ValueError(f"counts: made for {given.vocabulary} token ids, the models have {vocabulary}")
     return Inputs(found, source, encoder, own if different else {}, given, training, vocabulary)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,6 +52,12 @@ class Tokenizer:
         """Number of ids."""
         return self.backend.get_vocab_size()
 
+    @cached_property
+    def _plain(self) -> Any:
+        """The backend without post-processing: byte-level post-processors take white space off the offsets."""
+        whole = json.loads(self.backend.to_str())
+        return type(self.backend).from_str(json.dumps(whole | {"post_processor": None}))
+
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each text, uint32, without special tokens."""
         found = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -58,7 +65,7 @@ class Tokenizer:
 
     def spans(self, texts: Sequence[str]) -> list[Spans]:
         """Token ids of each text with the characters that they cover."""
-        plain = _without_post_processing(self.backend)
+        plain = self._plain
         found = plain.encode_batch(list(texts), add_special_tokens=False)
         decoded = plain.decode_batch([one.ids for one in found], skip_special_tokens=False)
         return [
@@ -133,14 +140,6 @@ def _content(backend: Any) -> bytes:
     whole = json.loads(backend.to_str())
     kept = {name: whole.get(name) for name in ("normalizer", "pre_tokenizer", "model", "added_tokens")}
     return json.dumps(kept, sort_keys=True).encode()
-
-
-def _without_post_processing(backend: Any) -> Any:
-    """A copy that trims no offsets: byte-level post-processors take white space off them."""
-    whole = json.loads(backend.to_str())
-    if whole.get("post_processor") is None:
-        return backend
-    return type(backend).from_str(json.dumps(whole | {"post_processor": None}))
 
 
 def _spans(ids: Sequence[int], offsets: Sequence[tuple[int, int]], text: str, decoded: str) -> Spans:

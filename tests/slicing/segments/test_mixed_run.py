@@ -19,7 +19,7 @@ from recallscope.slicing import run
 from recallscope.slicing.attribution import attribute, format_table
 from recallscope.slicing.run import OUTPUTS, slice_text
 from recallscope.slicing.scoring import Windowing
-from recallscope.slicing.segments import Units, borders
+from recallscope.slicing.segments import Units, borders, unit_ends
 from recallscope.slicing.settings import SliceSettings
 from recallscope.text import Document, Tokenizer, load_tokenizer
 
@@ -71,15 +71,15 @@ def test_every_row_from_first_principles(folders, tmp_path):
         text = document.text
         spans = [tokenizer.spans([text])[0] for tokenizer in tokenizers]
         losses = [losses_of(f, s.ids.tolist(), t.bos or 0) for f, s, t in zip(folders, spans, tokenizers, strict=True)]
-        unit_ids, unit_ends = Units().spans(text)
-        units, unit_begins = unit_ids.tolist(), [0, *unit_ends[:-1].tolist()]
+        unit_ids, ends_of_units = Units().encode([text])[0], unit_ends(text)
+        units, unit_begins = unit_ids.tolist(), [0, *ends_of_units[:-1].tolist()]
         begin = 0
         for position, end in enumerate(borders(spans).tolist()):
             row = next(rows)
             inside = [[k for k, e in enumerate(s.ends.tolist()) if begin < e <= end] for s in spans]
             for name, own, tokens in zip(("coarse", "fine"), losses, inside, strict=True):
                 assert row[f"loss_{name}"] == pytest.approx(sum(own[k] for k in tokens), rel=1e-5, abs=1e-5)
-            u = next(k for k, e in enumerate(unit_ends.tolist()) if e >= end)  # the unit that holds the last character
+            u = next(k for k, e in enumerate(ends_of_units.tolist()) if e >= end)  # holds the last character
             earlier = [j for j in range(1, u) if units[j - 1 : j + 1] == units[u - 1 : u + 1]]
             assert (row["document"], row["position"], row["token"]) == (number, position, units[u])
             assert row["distance_2"] == (u - earlier[-1] if earlier else 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recallscope.slicing.segments import Units, borders, byte_lengths, segment_of
+from recallscope.slicing.segments import Units, borders, byte_lengths, segment_of, unit_ends
 
 from .tokenizers_here import EVERY, LARGE, SMALL, TEXTS, lowering
 
@@ -68,7 +68,7 @@ def test_a_text_that_does_not_come_back_is_not_faithful():
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_units_tile_the_text_and_hold_one_word_or_sign(name: str):
-    ids, ends = Units().spans(TEXTS[name])
+    ids, ends = Units().encode([TEXTS[name]])[0], unit_ends(TEXTS[name])
     pieces = [TEXTS[name][a:b] for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
     assert "".join(pieces) == TEXTS[name] and len(ids) == len(pieces)
     for piece in pieces:
@@ -80,10 +80,10 @@ def test_units_tile_the_text_and_hold_one_word_or_sign(name: str):
 
 def test_units_by_hand():
     def cut(text: str) -> list[str]:
-        ends = Units().spans(text)[1].tolist()
+        ends = unit_ends(text).tolist()
         return [text[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
     assert cut("don't stop, x_1!") == ["don", "'", "t", " stop", ",", " x_1", "!"]
     assert cut("a\n    b\n") == ["a", "\n   ", " b", "\n"]
     assert cut("猫である cat") == ["猫", "で", "あ", "る", " cat"]
-    assert Units().spans("")[0].tolist() == []
+    assert Units().encode([""])[0].tolist() == unit_ends("").tolist() == []

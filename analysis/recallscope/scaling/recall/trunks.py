@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import save_model
 from recallscope.architectures.model import LanguageModel, cross_entropy
+from recallscope.training.language.optimisation import muon_and_adamw, resume, save_checkpoint, update
 
 CHECKPOINT_EVERY = 100  # steps
 
@@ -97,14 +97,14 @@ def train_to(
     identity = json.dumps({"model": asdict(config), "recipe": asdict(recipe), "tokens": len(tokens), "seed": seed})
     torch.manual_seed(seed)
     model = LanguageModel(config)
-    optimizers = _optimizers(model, recipe)
-    first, leave = _resume(folder / "trunk.pt", identity, model, optimizers), recipe.branch(budget)
+    optimizers = muon_and_adamw(model, recipe.learning_rate, recipe.weight_decay)
+    first, leave = resume(folder / "trunk.pt", identity, model, optimizers), recipe.branch(budget)
     if first > leave:
         raise ValueError(f"budget: the run in {folder} is past the branch of {budget} tokens; take a larger budget")
     order = np.random.default_rng(seed).permutation(windows)
     for step in range(first, recipe.steps(budget)):
         if step == leave or (step < leave and step % CHECKPOINT_EVERY == 0):
-            _save(folder / "trunk.pt", {"identity": identity, "step": step, **_states(model, optimizers)})
+            save_checkpoint(folder / "trunk.pt", identity, step, model, optimizers)
         loss = _step(model, optimizers, _batch(tokens, order, recipe, step), _rate(recipe, step, budget))
         if log:
             log({"step": step, "loss": loss})
@@ -122,49 +122,11 @@ def _step(model: LanguageModel, optimizers: list[torch.optim.Optimizer], ids: Te
     loss = cross_entropy(model, ids[:, :-1], ids[:, 1:])
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
+    update(optimizers, rate)
     return loss.item()
-
-
-def _optimizers(model: LanguageModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, AdamW for everything else, as in `recallscope train lm`."""
-    hidden = [m.weight for m in model.blocks.modules() if isinstance(m, torch.nn.Linear)]
-    known = {id(p) for p in hidden}
-    rest = [p for p in model.parameters() if id(p) not in known]
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    return [
-        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
-        torch.optim.Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-    ]
 
 
 def _batch(tokens: np.ndarray, order: np.ndarray, recipe: Recipe, step: int) -> Tensor:
     """`[batch, context + 1]` ids."""
     chosen, width = order[step * recipe.batch : (step + 1) * recipe.batch], recipe.context
     return torch.from_numpy(np.stack([tokens[w * width : (w + 1) * width + 1] for w in chosen]).astype(np.int64))
-
-
-def _states(model: LanguageModel, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any]:
-    return {"model": model.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in optimizers]}
-
-
-def _save(path: Path, content: dict[str, Any]) -> None:
-    torch.save(content, f"{path}.tmp")
-    os.replace(f"{path}.tmp", path)
-
-
-def _resume(path: Path, identity: str, model: LanguageModel, optimizers: list[torch.optim.Optimizer]) -> int:
-    """Restore the run and return its step; 0 when there is none."""
-    if not path.exists():
-        return 0
-    saved = torch.load(path, weights_only=True)
-    if saved["identity"] != identity:
-        raise ValueError(f"folder: {path.parent} holds a run of another configuration; choose another folder")
-    model.load_state_dict(saved["model"])
-    for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
-        optimizer.load_state_dict(state)
-    return saved["step"]

@@ -9,3 +9,4 @@ from recallscope.slicing.segments.rows import scored_sizes as scored_sizes
 from recallscope.slicing.segments.rows import segment_rows as segment_rows
 from recallscope.slicing.segments.rows import segment_views as segment_views
 from recallscope.slicing.segments.units import Units as Units
+from recallscope.slicing.segments.units import unit_ends as unit_ends

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recallscope.slicing.job import Job, load_shard
+from recallscope.slicing.job import Job, load_shard, save_arrays
 from recallscope.slicing.segments.cut import borders, byte_lengths, segment_of
-from recallscope.slicing.segments.units import Units
+from recallscope.slicing.segments.units import unit_ends
 from recallscope.text import Document, Shard, Spans, Tokenizer
 from recallscope.text.shards import make_shard
 
@@ -76,7 +75,7 @@ def align(mixed: Mixed, documents: Iterable[Document], shards: int, advance: Cal
 
 def _align_shard(mixed: Mixed, index: int, shard: Shard, texts: Sequence[str]) -> None:
     every = {folder: tokenizer.spans(texts) for folder, tokenizer in mixed.tokenizers.items()}
-    units = [Units().spans(text)[1] for text in texts]
+    units = [unit_ends(text) for text in texts]
     faithful = np.array([all(spans[k].faithful for spans in every.values()) for k in range(len(texts))])
     cuts = [_cut(texts[k], [spans[k] for spans in every.values()], bool(faithful[k])) for k in range(len(texts))]
     first_unit, first_segment = _offsets(units), _offsets(cuts)
@@ -88,14 +87,14 @@ def _align_shard(mixed: Mixed, index: int, shard: Shard, texts: Sequence[str]) -
             for cut, one in zip(cuts, spans, strict=True)
         ]
         begun = [_first_unit(ends, one) for ends, one in zip(units, spans, strict=True)]
-        _save(job.shard_path(index), {
+        save_arrays(job.shard_path(index), {
             "tokens": made.tokens, "starts": made.starts, "first": np.array(made.first),
             "ids": np.frombuffer(json.dumps(made.ids).encode(), dtype=np.uint8),
             "segment": _shifted(inside, first_segment), "unit": _shifted(begun, first_unit),
         })  # fmt: skip
     last = [np.searchsorted(ends, cut, side="left") for ends, cut in zip(units, cuts, strict=True)]
     sizes = [byte_lengths(text, cut) for text, cut in zip(texts, cuts, strict=True)]
-    _save(mixed.segments_path(index), {
+    save_arrays(mixed.segments_path(index), {
         "starts": first_segment, "ends": _joined(cuts), "bytes": _joined(sizes), "unit": _shifted(last, first_unit),
         "faithful": faithful, "text": np.frombuffer(json.dumps(list(texts)).encode(), dtype=np.uint8),
     })  # fmt: skip
@@ -127,12 +126,6 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _shifted(parts: Sequence[np.ndarray], offsets: np.ndarray) -> np.ndarray:
     return _joined([part + offset for part, offset in zip(parts, offsets.tolist(), strict=True)])
-
-
-def _save(path: Path, arrays: Arrays) -> None:
-    with open(f"{path}.tmp", "wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(f"{path}.tmp", path)
 
 
 def texts_of(arrays: Arrays) -> Iterator[str]:

@@ -18,6 +18,11 @@ VOCABULARY = 2**31
 """Ids are 31 bits of a hash of the unit: two given units share one with probability 5e-10."""
 
 
+def unit_ends(text: str) -> np.ndarray:
+    """Ends of the units of a text, in characters, int64[U]; they tile it."""
+    return np.cumsum(np.fromiter(map(len, UNIT.findall(text)), np.int64))
+
+
 class Units:
     """Units in the place of tokens: `encode` as a `Tokenizer` does, so that tags and counts need not know."""
 
@@ -30,13 +35,7 @@ class Units:
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids of the units of each text, uint32."""
-        return [self.spans(text)[0] for text in texts]
-
-    def spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Ids uint32[U] and ends in characters int64[U]; the units tile the text."""
-        found = UNIT.findall(text)
-        lengths = np.fromiter(map(len, found), np.int64, len(found))
-        return np.fromiter(map(self._id, found), np.uint32, len(found)), np.cumsum(lengths)
+        return [np.fromiter(map(self._id, UNIT.findall(text)), np.uint32) for text in texts]
 
     def _id(self, unit: str) -> int:
         known = self._known.get(unit)

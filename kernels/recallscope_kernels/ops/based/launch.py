@@ -74,6 +74,13 @@ def triton_forward(
     q: Tensor, k: Tensor, v: Tensor, scale: float, state: Tensor | None, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs; with `keep` also the normaliser and the last state (else empty): shapes as in `chunked_forward`."""
+    return forward_from(q, k, v, scale, None if state is None else pack(state, scale), keep)
+
+
+def forward_from(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, before: tuple[Tensor, Tensor] | None, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `triton_forward`, from a state and moments that are packed already."""
     from recallscope_kernels.ops.based.forward_kernel import based_forward_kernel
 
     batch, time, heads, _ = q.shape
@@ -83,12 +90,12 @@ def triton_forward(
     normaliser = torch.empty((batch, time, heads) if keep else 0, dtype=sums, device=q.device)
     last = torch.empty((batch, heads, ROWS, values) if keep else 0, dtype=sums, device=q.device)
     moments_out = torch.empty((batch, heads, MOMENTS, 16) if keep else 0, dtype=sums, device=q.device)
-    packed, moments = (last, moments_out) if state is None else pack(state, scale)  # not read without a state
+    packed, moments = before or (last, moments_out)  # not read without a state
     block = values_per_program(values)
     kernel: Any = based_forward_kernel  # its launch takes options that its signature has not
     kernel[(batch * heads, values // block)](
         q, k, v, o, normaliser, packed, moments, last, moments_out, scale, time, heads,
         *q.stride()[:3], *k.stride()[:3], *v.stride()[:3],
-        V=values, VALUES=block, C=CHUNK, HAS_STATE=state is not None, KEEP=keep, num_warps=WARPS, num_stages=STAGES,
+        V=values, VALUES=block, C=CHUNK, HAS_STATE=before is not None, KEEP=keep, num_warps=WARPS, num_stages=STAGES,
     )  # fmt: skip
     return o, normaliser, unpack(last, moments_out, scale) if keep else last

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import register_flop_formula
 from recallscope_kernels.ops._checks import sum_dtype
 from recallscope_kernels.ops._shape import Shape
 from recallscope_kernels.ops.based.cost import triton_forward_flops
-from recallscope_kernels.ops.based.launch import CHUNK, STAGES, WARPS, refusal, values_per_program
-from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
+from recallscope_kernels.ops.based.launch import CHUNK, STAGES, WARPS, forward_from, refusal, values_per_program
+from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack
 from recallscope_kernels.ops.based.reference import feature_count
 from recallscope_kernels.ops.jrt_prefix.cost import triton_encode_flops
 
@@ -46,28 +46,6 @@ def triton_encode(
     return packed, moments
 
 
-def go_on(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, packed: Tensor, moments: Tensor, keep: bool
-) -> tuple[Tensor, Tensor]:
-    """Based's kernel from a packed state: outputs, and with `keep` the last state as users hold it (else empty)."""
-    from recallscope_kernels.ops.based.forward_kernel import based_forward_kernel
-
-    batch, time, heads, _ = q.shape
-    values = v.shape[-1]
-    q, k, v = (u if u.stride(-1) == 1 else u.contiguous() for u in (q, k, v))
-    o = torch.empty(batch, time, heads, values, dtype=q.dtype, device=q.device)
-    normaliser = packed.new_empty((batch, time, heads) if keep else 0)
-    last, last_moments = (u.new_empty(u.shape if keep else 0) for u in (packed, moments))
-    block = values_per_program(values)
-    kernel: Any = based_forward_kernel
-    kernel[(batch * heads, values // block)](
-        q, k, v, o, normaliser, packed, moments, last, last_moments, scale, time, heads,
-        *q.stride()[:3], *k.stride()[:3], *v.stride()[:3],
-        V=values, VALUES=block, C=CHUNK, HAS_STATE=True, KEEP=keep, num_warps=WARPS, num_stages=STAGES,
-    )  # fmt: skip
-    return o, unpack(last, last_moments, scale) if keep else last
-
-
 @torch.library.custom_op("recallscope::jrt_prefix_triton", mutates_args=())
 def jrt_prefix_triton(
     q: Tensor,
@@ -81,7 +59,8 @@ def jrt_prefix_triton(
 ) -> tuple[Tensor, Tensor]:
     """Outputs, and with `keep` the last state (else empty). It has no gradient: torch refuses to go back through it."""
     before = None if state is None else pack(state, scale)
-    return go_on(q, k, v, scale, *triton_encode(prefix_k, prefix_v, scale, before), keep)
+    o, _, last = forward_from(q, k, v, scale, triton_encode(prefix_k, prefix_v, scale, before), keep)
+    return o, last
 
 
 @jrt_prefix_triton.register_fake
