@@ -11,9 +11,9 @@ written as SVG too where kaleido and a browser are at hand.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -93,12 +93,16 @@ def written(module: ModuleType, folder: Path) -> pa.Table:
     return write_figure(str(module.__file__), module.table(), module.figure, folder)
 
 
-def main(*arguments: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=HERE, help="of the figures; else beside this file")
+    parser.add_argument("--readme", action="store_true", help="README.md alone")
+    asked = parser.parse_args()
     names = [name for name in REMADE if ready(name)]
-    if arguments == ("--readme",):
+    if asked.readme:
         tables = {name: script(name).table() for name in names}
     else:
-        folder = Path(arguments[0]) if arguments else HERE
+        folder = asked.folder
         tables = {name: written(script(name), folder) for name in names}
         for name in OWN:
             script(name).main(folder)
@@ -107,4 +111,4 @@ def main(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

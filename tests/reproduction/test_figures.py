@@ -61,6 +61,17 @@ def test_every_script_of_a_figure_is_made():
     assert all(len((FIGURES / f"{name}.py").read_text().splitlines()) < 100 for name in scripts)
 
 
+def test_options_are_not_taken_for_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["make_figures.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        MAKE["main"]()
+    assert not ended.value.code
+    with pytest.raises(ValueError, match="folder: a path, got the option --html"):
+        MAKE["written"](MAKE["script"]("gamma_against_beta"), "--html")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_readme_is_current(made):
     text = (FIGURES / "README.md").read_text()
     tables = {name: evidence(rows) for name, rows in made.items()}

@@ -74,10 +74,12 @@ def write_figure(
     """Write the table of a script (`NAME.jsonl`) and its page (`NAME.html`), and return the table.
 
     They go beside the script or into `folder`, which is made; the page draws with the `plotly.min.js` that is written
-    beside it.
+    beside it. Raises `ValueError` for an option in place of a folder.
     """
     from recallscope.evidence import write_evidence
 
+    if str(folder or "").startswith("-"):
+        raise ValueError(f"folder: a path, got the option {folder}; figures have none")
     target = Path(folder) if folder else Path(script).parent
     target.mkdir(parents=True, exist_ok=True)
     write_evidence(table, target / f"{Path(script).stem}.jsonl")
