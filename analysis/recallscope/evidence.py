@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from recallscope.checks import parsed
+from recallscope.disk import replaced
 
 COLUMNS = {
     "subject": pa.string(), "metric": pa.string(), "value": pa.float64(), "unit": pa.string(),
@@ -56,12 +56,9 @@ def _column(name: str, values: list[Any], kind: pa.DataType | None) -> pa.Array:
 
 def write_evidence(table: pa.Table, path: str | Path) -> None:
     """Write as JSON Lines, nulls left out, so that it diffs; under a temporary name, then renamed."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
+    with replaced(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for row in table.to_pylist():
             file.write(json.dumps({k: v for k, v in row.items() if v is not None or k == "value"}) + "\n")
-    os.replace(temporary, path)
 
 
 def read_evidence(*paths: str | Path) -> pa.Table:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 Advance = Callable[[int], None]
@@ -33,8 +33,9 @@ def progress_bar(
             rate = done / max(now - started, 1e-9)
             state = {"step": label, "tokens": done, "of": total, "tokens_per_second": round(rate, 1)}
             temporary = heartbeat.with_name(heartbeat.name + ".tmp")
-            temporary.write_text(json.dumps(state) + "\n")
-            os.replace(temporary, heartbeat)
+            with suppress(OSError):  # a full disk stops the work where it matters
+                temporary.write_text(json.dumps(state) + "\n")
+                os.replace(temporary, heartbeat)
 
     with _bar(label, total, unit) if visible else _silence() as draw:
 

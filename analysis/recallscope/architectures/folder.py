@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
+from recallscope.disk import replaced
 
 
 def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -17,10 +17,10 @@ def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = to
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().to(dtype).contiguous() for name, value in _stored(model).items()}
-    save_file(weights, folder / "model.safetensors.tmp", metadata={"format": "pt"})
-    os.replace(folder / "model.safetensors.tmp", folder / "model.safetensors")
-    (folder / "config.json.tmp").write_text(model.config.to_json())
-    os.replace(folder / "config.json.tmp", folder / "config.json")
+    with replaced(folder / "model.safetensors") as temporary:
+        save_file(weights, temporary, metadata={"format": "pt"})
+    with replaced(folder / "config.json") as temporary:
+        temporary.write_text(model.config.to_json())
 
 
 def _stored(model: LanguageModel) -> dict[str, torch.Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from recallscope.budgets.clusters import effective_share, entropy, histogram
 from recallscope.budgets.protocol import Clusters, Protocol, World, load_world
 from recallscope.budgets.specialise import Row, generic_row, low_rank, specialised, taught
 from recallscope.checks import check_folder
+from recallscope.disk import locked, replaced
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 
 Log = Callable[[str], None]
@@ -52,13 +52,19 @@ def run_budgets(
         What is compared; None: what two cores do in about an hour.
     """
     folder, protocol, own = Path(folder), protocol or Protocol(), dict(own or {})
+    check_folder("folder", folder)
+    with locked(folder, "folder"):
+        return _run(folder, protocol, own, log, command)
+
+
+def _run(folder: Path, protocol: Protocol, own: dict[str, str], log: Log, command: str) -> pa.Table:
     note = _note(folder, protocol, own)
     files = {folder / f"seed{seed}-{name}.jsonl": (seed, name) for seed in protocol.seeds for name in PARTS}
     left = [file for file in files if not file.exists()]
     if left:
-        world = load_world(protocol, own)  # before the folder is made: it may be refused
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / NOTE).write_text(note)
+        world = load_world(protocol, own)  # before anything is written: it may be refused
+        with replaced(folder / NOTE) as temporary:
+            temporary.write_text(note)
         keep_freed_memory()
         source = command or "recallscope.budgets.run_budgets"
         made = origin() | {"torch": torch.__version__, "device": "cpu", "source": source}
@@ -112,8 +118,8 @@ def _small(world: World, protocol: Protocol, seed: int, folder: Path) -> Iterato
     yield from _shared(kept(), world, protocol, seed)
     model = last[0].choose(world.test.ids)
     saved = {"model": model.state_dict(), "flops": last[0].generic}
-    torch.save(saved, folder / f"seed{seed}-SLM.pt.tmp")
-    os.replace(folder / f"seed{seed}-SLM.pt.tmp", folder / f"seed{seed}-SLM.pt")
+    with replaced(folder / f"seed{seed}-SLM.pt") as temporary:
+        torch.save(saved, temporary)
     for domain in world.domains:
         yield from (row for row, _ in specialised(starts.scratch(protocol, seed), domain, protocol, seed))
 
@@ -168,7 +174,6 @@ def _note(folder: Path, protocol: Protocol, own: Mapping[str, str]) -> str:
     same = asdict(protocol) | {"own": own}
     del same["seeds"]
     text, note = json.dumps(same, indent=1) + "\n", folder / NOTE
-    check_folder("folder", folder)
     if note.exists() and note.read_text() != text:
         raise ValueError(f"folder: {folder} holds another comparison (protocol or domains differ); choose another")
     return text

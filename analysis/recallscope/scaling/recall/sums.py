@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from recallscope.slicing import job as steps
 from recallscope.slicing.attribution import atoms
 from recallscope.slicing.attribution.panel import clusters, sum_by_document
 from recallscope.slicing.attribution.slices import column
 from recallscope.slicing.attribution.thresholds import ZOOLOGY, threshold_count
-from recallscope.slicing.job import Job
+from recallscope.slicing.job import Job, document_ids, tokenize_text
 from recallscope.slicing.merge import merge
-from recallscope.slicing.scoring import Windowing
+from recallscope.slicing.scoring import Scorer, Windowing
 from recallscope.slicing.scoring.models import resolve_model
 from recallscope.slicing.settings import SliceSettings
+from recallscope.slicing.steps import count_training, score_model, tag_shards
 from recallscope.text import Document, Tokenizer
-from recallscope.text.shards import read_token_array
 
 NEAR = 64
 """Tokens; a repeat is near if its previous occurrence lies less than this far back."""
@@ -70,15 +70,16 @@ def loss_sums(
     work = Path(work)
     work.mkdir(parents=True, exist_ok=True)
     job = Job(work, SliceSettings(Windowing(context, context)), tokenizer.bos, tokenizer.vocabulary)
-    shards = steps.tokenize_and_tag(job, documents, tokenizer, _quiet)
-    counts = steps.count_training(job, shards, read_token_array(training, tokenizer.bos), str(training), _quiet)
+    shards = tokenize_text(job, documents, tokenizer, _quiet)
+    tag_shards(job, shards, _quiet)
+    counts = count_training(job, shards, lambda: Path(training), tokenizer, str(training), _quiet)
     for name, folder in models.items():
-        steps.score_model(job, replace(resolve_model(folder), name=name), shards, _quiet)
+        score_model(job, name, partial(_named, name, folder), shards, _quiet)
     records = work / "records.parquet"
     metadata = {"format": "recallscope-records-1", "models": list(models), "window": context}
     merge(job, shards, list(models), counts, records, metadata)
     rare = threshold_count(ZOOLOGY.per_million, counts.tokens)
-    return sums_of(atoms(records, rare, document_ids=steps.document_ids(job, shards)), list(models))
+    return sums_of(atoms(records, rare, document_ids=document_ids(job, shards)), list(models))
 
 
 def sums_of(table: pa.Table, models: list[str]) -> pa.Table:
@@ -103,6 +104,10 @@ def _slice_index(table: pa.Table) -> np.ndarray:
     distance, rare = column(table, "distance_bin"), column(table, "rare") == 1
     far = distance >= NEAR.bit_length()
     return np.where(distance == 0, 4 + ~rare, 2 * ~rare + far)
+
+
+def _named(name: str, folder: str | Path) -> Scorer:
+    return replace(resolve_model(folder), name=name)
 
 
 def _quiet(tokens: int) -> None:

@@ -18,13 +18,15 @@ from recallscope.architectures.architecture import Architecture
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import TRAINING_PACKAGES, bundled_tokenizer, documents
-from recallscope.checks import check_device, check_folder
+from recallscope.checks import check_device, check_folder, parsed
+from recallscope.disk import locked, replaced
 from recallscope.text import Tokenizer, load_tokenizer, read_documents
 from recallscope.training.language.copying import copy_losses
 from recallscope.training.language.loop import TrainingConfig, losses, train
 from recallscope.training.language.shapes import SHAPES
 from recallscope.training.language.token_cache import cached_tokens
 
+CARD, NOTE = "card.json", "training.json"
 COPY_LENGTHS = (32, 128, 480)  # the longest fits two copies into a context of 1,024
 
 
@@ -45,15 +47,14 @@ def train_language_model(
     """Train a model of a named shape (or a `config.json`) and write folder, tokenizer and card; returns the card.
 
     The text is the installation's own training packages by default, the tokenizer the bundled one. Each token is used
-    once, unless the text is shorter than `tokens`. Called again after an interruption, it goes on.
+    once, unless the text is shorter than `tokens`. Called again after an interruption, it goes on; called again when it
+    was over, it returns the card. A folder with another training is refused.
     """
     out = Path(out)
     check_folder("out", out)
     check_device(device)
     chosen = load_tokenizer(tokenizer) if tokenizer else bundled_tokenizer()
     shape = replace(_shape(model), vocabulary=chosen.vocabulary)
-    source = documents(TRAINING_PACKAGES) if text is None else read_documents(text)
-    array = cached_tokens(source, chosen, tokens, out)
     config = TrainingConfig(
         steps=max(tokens // (batch * shape.context), 1),
         batch=batch,
@@ -61,13 +62,41 @@ def train_language_model(
         seed=seed,
         compile=compile,
     )
-    trained = train(shape, config, array, out, device, log=_printer(config, shape.context, echo))
-    chosen.backend.save(str(out / "tokenizer.json"))
-    card = model_card(trained, config, out, array, text, chosen)
-    card["command"] = _command(model, text, tokenizer, config, tokens)
-    (out / "card.json.tmp").write_text(json.dumps(card, indent=2) + "\n")
-    os.replace(out / "card.json.tmp", out / "card.json")
+    command = _command(model, text, tokenizer, config, tokens)
+    with locked(out):
+        if finished := _claim(out, command):
+            return finished
+        source = documents(TRAINING_PACKAGES) if text is None else read_documents(text)
+        array = cached_tokens(source, chosen, tokens, out)
+        trained = train(shape, config, array, out, device, log=_printer(config, shape.context, echo), keep=True)
+        with replaced(out / "tokenizer.json") as temporary:
+            chosen.backend.save(str(temporary))
+        card = model_card(trained, config, out, array, text, chosen) | {"command": command}
+        with replaced(out / CARD) as temporary:
+            temporary.write_text(json.dumps(card, indent=2) + "\n")
+        for name in ("checkpoint.pt", NOTE):
+            (out / name).unlink(missing_ok=True)
     return card
+
+
+def _claim(out: Path, command: str) -> dict[str, Any] | None:
+    """Note in the folder what is trained there, or refuse one with another training; the card of a finished one.
+
+    Without the note, tokens that an interrupted call had cut out of another text would be taken.
+    """
+    for name in (CARD, NOTE):
+        if (out / name).exists():
+            held = parsed((out / name).read_bytes(), f"out: {out / name}")
+            there = held.get("command") if isinstance(held, dict) else None
+            if there != command:
+                raise ValueError(f"out: {out} holds another training ({there}); choose another folder")
+            if name == CARD:
+                for leftover in ("checkpoint.pt", NOTE):
+                    (out / leftover).unlink(missing_ok=True)  # killed while it tidied up
+                return held
+    with replaced(out / NOTE) as temporary:
+        temporary.write_text(json.dumps({"command": command}) + "\n")
+    return None
 
 
 def _shape(model: str) -> ModelConfig:

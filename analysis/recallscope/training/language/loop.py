@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import save_model
 from recallscope.architectures.model import LanguageModel, cross_entropy
+from recallscope.disk import replaced
 from recallscope.training.language.optimisation import muon_and_adamw, resume, save_checkpoint, update
 
 
@@ -59,13 +59,15 @@ def train(
     device: str = "cpu",
     log: Callable[[dict], None] | None = None,
     checkpoint_every: int = 100,
+    keep: bool = False,
 ) -> LanguageModel:
     """Train on `tokens` (1-D integers, documents already separated) and write the model into `folder`.
 
     The folder holds `checkpoint.pt` (weights, optimiser, step; replaced in one rename every `checkpoint_every` steps)
     and `losses.jsonl` while training, so a killed run goes on where it was when called again with the same
     configurations; other configurations are refused. Each window is used once per epoch, in an order drawn from the
-    seed and the epoch. Matrix products run in bfloat16, weights and losses in float32.
+    seed and the epoch. Matrix products run in bfloat16, weights and losses in float32. In the end the checkpoint is
+    removed, unless `keep` says that the caller has to write more first.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,10 +99,11 @@ def train(
             losses.flush()
             if log:
                 log(row)
-            if (step + 1) % checkpoint_every == 0:
+            if (step + 1) % checkpoint_every == 0 or (keep and step + 1 == config.steps):
                 save_checkpoint(folder / "checkpoint.pt", identity, step + 1, model, optimizers)
     save_model(model, folder)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    if not keep:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
     return model.eval()
 
 
@@ -122,8 +125,8 @@ def _cut_log(path: Path, step: int) -> None:
     """Drop the log's lines from `step` on: they were written after the checkpoint that is resumed."""
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)[:step]
-        path.with_suffix(".tmp").write_text("".join(lines))
-        os.replace(path.with_suffix(".tmp"), path)
+        with replaced(path) as temporary:
+            temporary.write_text("".join(lines))
 
 
 def losses(folder: str | Path) -> Iterator[dict]:

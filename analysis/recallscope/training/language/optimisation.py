@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 
 from recallscope.architectures.model import LanguageModel
+from recallscope.disk import replaced
 
 
 def muon_and_adamw(model: LanguageModel, rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
@@ -45,8 +45,8 @@ def save_checkpoint(
     """Everything that a run needs to go on, replaced by rename; `identity` says what the run is."""
     states = [optimizer.state_dict() for optimizer in optimizers]
     saved = {"identity": identity, "step": step, "model": model.state_dict(), "optimizers": states}
-    torch.save(saved, f"{path}.tmp")
-    os.replace(f"{path}.tmp", path)
+    with replaced(path) as temporary:
+        torch.save(saved, temporary)
 
 
 def resume(path: Path, identity: str, model: LanguageModel, optimizers: list[torch.optim.Optimizer]) -> int:

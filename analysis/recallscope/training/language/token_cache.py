@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from recallscope.disk import replaced
 from recallscope.text import Document, Tokenizer, digest
 
 BATCH = 256  # documents tokenised together
@@ -25,13 +25,11 @@ def cached_tokens(documents: Iterable[Document], tokenizer: Tokenizer, budget: i
     dtype = np.dtype(np.uint16 if tokenizer.vocabulary <= 1 << 16 else np.uint32)
     if not (file.exists() and listed.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        with open(f"{file}.tmp", "wb") as tokens, open(f"{listed}.tmp", "w") as rows:
+        with replaced(file) as a, replaced(listed) as b, open(a, "wb") as tokens, open(b, "w") as rows:
             for document, ids in _until(documents, tokenizer, budget + 1):
                 tokens.write(ids.astype(dtype).tobytes())
                 row = {"id": document.id, "sha256": digest(document.text), "tokens": len(ids)}
                 rows.write(json.dumps(row) + "\n")
-        os.replace(f"{listed}.tmp", listed)
-        os.replace(f"{file}.tmp", file)
     return np.memmap(file, dtype, "r") if file.stat().st_size else np.array([], dtype)
 
 

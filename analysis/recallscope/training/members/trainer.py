@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from torch import nn
 
 from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.config import ModelConfig
+from recallscope.disk import replaced
 from recallscope.training.members.crew import Crew
 from recallscope.training.members.members import Member
 from recallscope.training.members.mix import Mix, named
@@ -35,6 +35,7 @@ def train_members(
     log: Callable[[int, list[Outcome]], None] | None = None,
     build: Callable[[], nn.Module] | None = None,
     tick: Callable[[int], None] = lambda steps: None,
+    keep: bool = False,
 ) -> list[Outcome]:
     """Train one model once per member, and return what became of each, in the order of `members`.
 
@@ -44,7 +45,8 @@ def train_members(
     evaluation, `tick(n)` after each step of n members.
 
     With a `folder`, `checkpoint.pt` is replaced at each evaluation, and a killed run that is called again with the same
-    arguments goes on there and ends with the same numbers, bit for bit on a CPU; other arguments are refused.
+    arguments goes on there and ends with the same numbers, bit for bit on a CPU; other arguments are refused. In the
+    end the file is removed, unless `keep` says that the caller has to write first what became of the members.
 
     `build` replaces the language model of `config` by any module with `at(inputs [B, T], positions [B, Q])`.
     """
@@ -70,7 +72,7 @@ def train_members(
             if log:
                 log(step, outcomes)
         each(Crew.finish, crews)
-    if checkpoint:
+    if checkpoint and not keep:
         checkpoint.unlink(missing_ok=True)
     return outcomes
 
@@ -101,8 +103,8 @@ def groups_of(members: int, elements: int) -> int:
 
 def _save(path: Path, identity: str, step: int, crews: list[Crew]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"identity": identity, "step": step, "crews": [crew.state_dict() for crew in crews]}, f"{path}.tmp")
-    os.replace(f"{path}.tmp", path)
+    with replaced(path) as temporary:
+        torch.save({"identity": identity, "step": step, "crews": [crew.state_dict() for crew in crews]}, temporary)
 
 
 def _resume(path: Path, identity: str, crews: list[Crew]) -> int:

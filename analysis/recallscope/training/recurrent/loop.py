@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 
 from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.recurrent_transformer import TransformerModel, TransformerShape
+from recallscope.disk import replaced
 from recallscope.tasks.task import Examples, Task
 
 _TRAINING, _VALIDATION, _TEST = range(3)  # streams of random numbers
@@ -164,8 +164,8 @@ def _seed(seed: int, stream: int, place: int) -> int:
 def _save(file: Path, identity: str, curve: list[Point], model: TransformerModel, optimizer: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     saved = {"identity": identity, "curve": [asdict(point) for point in curve], "model": model.state_dict()}
-    torch.save(saved | {"optimizer": optimizer.state_dict()}, f"{file}.tmp")
-    os.replace(f"{file}.tmp", file)
+    with replaced(file) as temporary:
+        torch.save(saved | {"optimizer": optimizer.state_dict()}, temporary)
 
 
 def _resume(file: Path, identity: str, model: TransformerModel, optimizer: Any) -> list[Point]:

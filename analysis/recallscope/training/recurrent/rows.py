@@ -14,6 +14,7 @@ from recallscope.architectures.recurrent_transformer import (
     prefill_flops,
     state_elements,
 )
+from recallscope.disk import locked, replaced
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.training.recurrent.runs import Result, Run
 
@@ -88,6 +89,11 @@ def curve_rows(file: str | Path) -> list[dict[str, Any]]:
 def write_rows(results: Iterable[Result], rows: str | Path, curves: str | Path, command: str, device: str) -> None:
     """Replace measured rows and curves of the same subject, task, noise and seed; all others stay."""
     results = list(results)
+    with locked(Path(rows).parent, "rows", f".{Path(rows).name}.lock", wait=True):
+        _write_rows(results, rows, curves, command, device)
+
+
+def _write_rows(results: list[Result], rows: str | Path, curves: str | Path, command: str, device: str) -> None:
     found = [row for result in results for row in result_rows(result, command, device)]
     new = {_key(row) for row in found}
     kept = [row for row in read_evidence(rows).to_pylist() if row["kind"] != "measured" or _key(row) not in new]
@@ -97,7 +103,8 @@ def write_rows(results: Iterable[Result], rows: str | Path, curves: str | Path, 
     old = [json.loads(line) for line in Path(curves).read_text().splitlines()] if Path(curves).exists() else []
     same = {_curve_key(line) for line in lines}
     lines = [line for line in old if _curve_key(line) not in same] + lines
-    Path(curves).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with replaced(curves) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from recallscope.architectures.recurrent_transformer import TransformerShape
+from recallscope.disk import locked
 from recallscope.tasks.task import Task
 from recallscope.training.recurrent.loop import Point, Settings, test_scores, train_by_plan
 from recallscope.training.recurrent.plans import CopyPlan, TextPlan
@@ -115,7 +117,9 @@ def train_runs(
         if not train and not file.exists():
             continue
         log = lambda point, name=run.name: echo(f"{name} {_line(point)}")  # noqa: E731
-        model, curve = train_by_plan(run.shape, run.plan, run.settings, file, log, device, train)
+        part = f".{run.name}.lock"  # others may train other runs beside it
+        with locked(folder, "folder", part) if train else nullcontext():
+            model, curve = train_by_plan(run.shape, run.plan, run.settings, file, log, device, train)
         results.append(Result(run, curve, *test_scores(model, run.tested, run.settings, device)))
         echo(f"{run.name}: test loss {results[-1].loss:.4f}, accuracy {results[-1].accuracy:.4f}")
     return results

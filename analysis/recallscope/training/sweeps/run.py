@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from recallscope.checks import check_device, check_folder
+from recallscope.disk import locked, replaced
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.progress import progress_bar
 from recallscope.training.members.mix import named
@@ -41,7 +43,15 @@ def run_sweep(
         if reason := cannot_bind(subject.config):
             log(f"{subject.name}: {reason}, so it will fail at recall")
         parameters_count(subject.config, sweep.mix)  # a shape that cannot be built fails before anything is trained
-    _claim(folder, sweep)
+    check_folder("folder", folder)
+    with locked(folder, "folder"):
+        _claim(folder, sweep)
+        table = _swept(sweep, folder, device, log, command)
+        write_evidence(table, folder / "rows.jsonl")
+    return table
+
+
+def _swept(sweep: Sweep, folder: Path, device: str, log: Callable[[str], None], command: str) -> pa.Table:
     files = []
     for number, subject in enumerate(sweep.subjects, 1):
         files.append(folder / f"{_slug(subject.name)}.jsonl")
@@ -51,20 +61,16 @@ def run_sweep(
         for row in best:
             spread = "" if row["n"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}] over {row['n']} seeds"
             log(f"{number}/{len(sweep.subjects)} {row['subject']}: {row['value']:.3f}{spread} at rate {row['rate']:g}")
-    table = read_evidence(*files)
-    write_evidence(table, folder / "rows.jsonl")
-    return table
+    return read_evidence(*files)
 
 
 def _claim(folder: Path, sweep: Sweep) -> None:
     """Note in the folder what is swept, or refuse one that holds another sweep; subjects may differ."""
     same = {"mix": named(sweep.mix), "recipe": asdict(sweep.recipe), "rates": sweep.rates, "seeds": sweep.seeds}
     text = json.dumps(same, default=repr) + "\n"
-    check_folder("folder", folder)
     note = folder / "sweep.json"
     if note.exists() and note.read_text() != text:
         raise ValueError(f"folder: {folder} holds another sweep (tasks, recipe, rates or seeds differ); choose another")
-    folder.mkdir(parents=True, exist_ok=True)
     _write(text, note)
 
 
@@ -79,7 +85,9 @@ def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callabl
 
     place, total = file.with_suffix(""), sweep.recipe.steps * len(sweep.members)
     with progress_bar(subject.mixer, total, unit="steps") as tick:
-        outcomes = train_members(subject.config, sweep.mix, sweep.recipe, sweep.members, place, device, told, tick=tick)
+        outcomes = train_members(
+            subject.config, sweep.mix, sweep.recipe, sweep.members, place, device, told, tick=tick, keep=True
+        )
     for outcome in outcomes:
         if outcome.stopped == "diverged":
             member = outcome.member
@@ -91,13 +99,12 @@ def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callabl
     ]
     _write("".join(json.dumps(curve) + "\n" for curve in curves), file.with_suffix(".curves.json"))
     write_evidence(evidence(row for o in outcomes for row in member_rows(sweep, subject, o, setting)), file)
-    place.rmdir()
+    shutil.rmtree(place)
 
 
 def _write(text: str, path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with replaced(path) as temporary:
+        temporary.write_text(text)
 
 
 def _slug(name: str) -> str:
