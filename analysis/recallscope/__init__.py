@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recallscope.bounds.demand import demand as demand
     from recallscope.evidence import read_evidence as read_evidence
     from recallscope.evidence import write_evidence as write_evidence
+    from recallscope.prompting.continuations import slice_continuations as slice_continuations
     from recallscope.prompting.zero_shot import zero_shot as zero_shot
     from recallscope.slicing.attribution import attribute as attribute
     from recallscope.slicing.attribution import format_table as format_table
@@ -71,6 +72,7 @@ _WHERE = {
     "run_sweep": "recallscope.training.sweeps.run",
     "recall_subject": "recallscope.training.sweeps.subjects",
     "task_sweep": "recallscope.training.sweeps.command",
+    "slice_continuations": "recallscope.prompting.continuations",
     "zero_shot": "recallscope.prompting.zero_shot",
 }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recallscope.architectures.command import cost_command, state_command
 from recallscope.audit.command import audit_command
 from recallscope.bounds.command import bound_app
 from recallscope.bounds.demand_command import demand_command
@@ -18,6 +19,7 @@ from recallscope.frontier.command import frontier_command
 from recallscope.invocation import invoked
 from recallscope.profiling.command import profile_command, roofline_command
 from recallscope.prompting.command import zero_shot_command
+from recallscope.prompting.continuations.command import continuations_command
 from recallscope.published.command import published_command
 from recallscope.scaling.command import scaling_app
 from recallscope.training.shell import sweep_command, train_app
@@ -26,8 +28,11 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.add_typer(train_app, name="train")
 app.add_typer(bound_app, name="bound")
 app.add_typer(scaling_app, name="scaling")
+app.command("state")(state_command)
+app.command("cost")(cost_command)
 app.command("sweep")(sweep_command)
 app.command("zero-shot")(zero_shot_command)
+app.command("continuations")(continuations_command)
 app.command("demand")(demand_command)
 app.command("published")(published_command)
 app.command("audit")(audit_command)
@@ -41,7 +46,7 @@ app.command("doctor")(doctor_command)
 Text = Annotated[
     str | None,
     typer.Option(
-        help="File, folder, .jsonl[.gz|.zst], .parquet, .npy/.bin tokens, or hf:NAME [default: held-out packages]."
+        help="File, folder, .jsonl[.gz|.zst], .parquet, .npy/.bin/.kld tokens, or hf:NAME [default: held-out packages]."
     ),
 ]
 TokenizerOption = Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")]
@@ -58,7 +63,7 @@ def slice_command(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="At least 2, reference first: bundled names, folders, hub names, NAME=FILE.parquet [default: bundled]."
+            help="Reference first, 2 or more: bundled names, folders, hub names, NAME=FILE.parquet or .kld [bundled]."
         ),
     ] = None,
     text: Text = None,
@@ -84,6 +89,12 @@ def slice_command(
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, ...: dtype of Hugging Face models.")] = None,
     batch_tokens: Annotated[int, typer.Option(help="Input tokens per batch.")] = 8192,
+    engine: Annotated[
+        str, typer.Option(help="local, daft (workers on this machine) or ray (a cluster: see RAY_ADDRESS).")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Models at work at one time [default: 1; ray: one per GPU or machine].")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a text with two or more models and say which tokens explain the gap between them."""
@@ -101,6 +112,7 @@ def slice_command(
     slice_text(
         models or list(bundled_names()), text, out, tokenizer=tokenizer, counts=counts, training_text=training_text,
         settings=settings, device=device, batch_tokens=batch_tokens, log=lambda line: typer.echo(line, err=True),
+        engine=engine, workers=workers,
     )  # fmt: skip
     report = json.loads((out / "report.json").read_text())
     documents = report["totals"]["documents"]
@@ -128,52 +140,6 @@ def tag_command(
         typer.echo(json.dumps(summary))
 
 
-Architectures = Annotated[
-    list[str], typer.Argument(help="Presets, mixers with options (attention:width=512,heads=8), or model folders.")
-]
-Dtype = Annotated[str, typer.Option(help="Of weights and activations: float32, bfloat16, float8, int8, int4.")]
-StateDtype = Annotated[str | None, typer.Option(help="Of the state [default: as --dtype].")]
-
-
-@app.command("state")
-def state_command(
-    architectures: Architectures,
-    length: Annotated[str, typer.Option(help="Tokens seen, separated by commas.")] = "4096,131072",
-    dtype: Dtype = "bfloat16",
-    state_dtype: StateDtype = None,
-    as_json: Json = False,
-) -> None:
-    """State that survives between two decoding steps, stored and read, and where two architectures cross."""
-    from recallscope.architectures.tables import STATE_COLUMNS
-
-    _costs(as_json, architectures, length, 1, dtype, state_dtype, STATE_COLUMNS, ("state_elements",))
-
-
-@app.command("cost")
-def cost_command(
-    architectures: Architectures,
-    length: Annotated[str, typer.Option(help="Tokens, separated by commas.")] = "4096,131072",
-    batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
-    dtype: Dtype = "bfloat16",
-    state_dtype: StateDtype = None,
-    as_json: Json = False,
-) -> None:
-    """Parameters, FLOPs per token of training, prefill and decoding, bytes per decoding step, and the crossings."""
-    from recallscope.architectures.tables import COST_COLUMNS
-
-    crossing = ("decode_flops", "decode_bytes")
-    _costs(as_json, architectures, length, batch, dtype, state_dtype, COST_COLUMNS, crossing)
-
-
-def _costs(as_json: bool, *arguments: Any) -> None:
-    from recallscope.architectures.tables import shell_table
-
-    table, text = shell_table(*arguments)
-    typer.echo(text)
-    if as_json:
-        typer.echo(json.dumps(table.to_pylist()))
-
-
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; bad input gives one line on stderr and exit code 2."""
     try:
@@ -182,6 +148,14 @@ def main(arguments: list[str] | None = None) -> Any:
     except ValueError as error:
         typer.echo(f"recallscope: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # full disk, read-only folder, a file that has gone
+        if error.filename is None:
+            raise
+        typer.echo(f"recallscope: {error.filename}: {error.strerror}; what is finished is kept", err=True)
+        sys.exit(1)
+    except MemoryError as error:
+        typer.echo(f"recallscope: {str(error) or 'memory ended'}; what is finished is kept", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("recallscope: interrupted; run the same command again to go on", err=True)
         sys.exit(130)

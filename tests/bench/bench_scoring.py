@@ -38,7 +38,7 @@ OURS = (
     COMMON
     + """
 from recallscope.slicing.scoring import Scorer, Windowing, cut_windows, score_shard
-from recallscope.slicing.scoring.models import transformers_score
+from recallscope.slicing.scoring.transformers_models import transformers_score
 from recallscope.text import Document, load_tokenizer, tokenize
 tokenizer = load_tokenizer(folder)
 score = transformers_score(folder, "cpu", "float32")

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.requirements import Requirement
 from recallscope.bundled import files
 from recallscope.cli import app
 from recallscope.doctor import Finding, examine, format_findings, installation, machine
@@ -51,6 +52,15 @@ def test_a_missing_extra_is_absent_and_its_command_is_said(monkeypatch):
     assert found["[fast]"].state == "absent" and "'.[fast]'" in found["[fast]"].remedy
     assert "numba is not installed" in found["[fast]"].says
     assert found["[dev]"].state == "ok"
+
+
+def test_what_works_on_a_cluster_is_not_installed_as_the_others(monkeypatch):
+    """Daft asks for an older pyarrow than the held-out text is made of: with constraints.txt nothing would resolve."""
+    monkeypatch.setattr(installation.metadata, "metadata", lambda name: SimpleNamespace(get_all=lambda key: ["scale"]))
+    monkeypatch.setattr(installation, "_requirements", lambda: [Requirement("daft>=0.7.20,<0.8; extra == 'scale'")])
+    versions(monkeypatch, daft=None)
+    (found,) = installation.extras("extras")
+    assert found.state == "absent" and "daft is not installed" in found.says and "--no-deps daft" in found.remedy
 
 
 def test_an_old_python(monkeypatch):

@@ -9,6 +9,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from recallscope.doctor.findings import Finding
+from recallscope.slicing.engines.engine import INSTALL as INSTALL_SCALE
 
 NAME = "recallscope"
 INSTALL = "pip install -e . -c constraints.txt in a checkout"
@@ -43,7 +44,8 @@ def extras(part: str) -> list[Finding]:
         ]
         wrong = [said for one in own if (said := _wrong(one))]
         what = f"[{extra}]: " + ", ".join(wrong or sorted(one.name for one in own) or ["nothing on this system"])
-        remedy = f"pip install -e '.[{extra}]' -c constraints.txt" if wrong else ""
+        how = INSTALL_SCALE if extra == "scale" else f"pip install -e '.[{extra}]' -c constraints.txt"
+        remedy = how if wrong else ""
         found.append(Finding(part, "absent" if wrong else "ok", what, remedy))
     return found
 

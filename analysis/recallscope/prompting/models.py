@@ -14,8 +14,17 @@ from torch import Tensor, nn
 from recallscope.architectures.folder import load_model
 from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import bundled_folder, bundled_names
-from recallscope.slicing.scoring.models import head_reproduces, is_recallscope_folder, load_transformers, resolve_model
-from recallscope.slicing.sources import tokenizer_of
+from recallscope.slicing.model_tokenizers import tokenizer_of
+from recallscope.slicing.scoring.heads import no_cache
+from recallscope.slicing.scoring.models import is_recallscope_folder, own_device, resolve_model
+from recallscope.slicing.scoring.transformers_models import (
+    check_causal,
+    context_of,
+    input_device,
+    load_transformers,
+    on_its_device,
+    splits,
+)
 from recallscope.text import Tokenizer, load_tokenizer
 
 AskedModel = str | Path | Callable
@@ -61,8 +70,6 @@ def find_model(
     Callables get an int64 tensor on `device` and may return an array or an object with `logits`. Modules of torch must
     be in evaluation mode and are asked on the device on which they are.
     """
-    if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise ValueError(f"dtype: one of torch's, such as float32 or bfloat16, got {dtype!r}")
     scorer = resolve_model(model, device, dtype)
     found = (
         tokenizer
@@ -76,7 +83,7 @@ def find_model(
     bundled = str(model) in bundled_names()
     if bundled or (Path(model).is_dir() and is_recallscope_folder(Path(model))):
         folder = bundled_folder(str(model)) if bundled else Path(model)
-        return Found(scorer.name, found, scorer.vocabulary, lambda: _of_ours(load_model(folder).to(device)))
+        return Found(scorer.name, found, scorer.vocabulary, lambda: _of_ours(load_model(folder).to(own_device(device))))
     return Found(
         scorer.name, found, scorer.vocabulary, lambda: _of_transformers(load_transformers(str(model), device, dtype))
     )
@@ -125,25 +132,26 @@ def _of_transformers(model: Any) -> Asked:
 
     Those are asked for at the positions of any row of the batch only, where the model takes `logits_to_keep`.
     """
-    body, head, device = model.base_model, model.get_output_embeddings(), model.device
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    check_causal(model, type(model).__name__)
+    body, head, device = model.base_model, model.get_output_embeddings(), input_device(model)
     keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
 
     def hidden(ids: Tensor, positions: Tensor) -> Tensor:
-        return _at(body(input_ids=ids, use_cache=False).last_hidden_state, positions)
+        return _at(body(input_ids=ids, **no_cache(body)).last_hidden_state, positions)
 
     def logits(ids: Tensor, positions: Tensor) -> Tensor:
         if not keeps:
-            return _at(model(input_ids=ids, use_cache=False).logits, positions)
+            return _at(model(input_ids=ids, **no_cache(model)).logits, positions)
         kept, place = positions.unique(return_inverse=True)
-        return _at(model(input_ids=ids, use_cache=False, logits_to_keep=kept).logits, place)
+        return _at(model(input_ids=ids, **no_cache(model), logits_to_keep=kept).logits, place)
 
-    if head is not None and head_reproduces(model, body, head, str(device)):
-        return Asked(hidden, head, device, context)
-    return Asked(logits, _identity, device, context)
+    if splits(model):
+        return Asked(hidden, on_its_device(head), device, context_of(model))
+    return Asked(logits, _identity, device, context_of(model))
 
 
 def _at(states: Tensor, positions: Tensor) -> Tensor:
+    positions = positions.to(states.device)
     return states.gather(1, positions[..., None].expand(-1, -1, states.shape[2]))
 
 

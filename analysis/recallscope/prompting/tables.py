@@ -30,11 +30,10 @@ def first_prompt(
 
 
 def format_zero_shot(rows: Sequence[dict[str, Any]]) -> str:
-    """Aligned text: for each model (and distance) its metrics with interval and chance."""
+    """Aligned text: for each model (and distance, or place of the answer) its metrics with interval and chance."""
     blocks = []
-    for (subject, distance), group in groupby(rows, lambda row: (row["subject"], row.get("distance"))):
+    for title, group in groupby(rows, _title):
         lines = [(row["metric"], *_cells(row), f"{row['questions']:,}") for row in group]
-        title = subject if distance is None else f"{subject}, answer {distance} tokens back"
         lines.insert(0, (title, "", "95 % interval", "chance", "questions"))
         widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
         blocks += [
@@ -43,6 +42,12 @@ def format_zero_shot(rows: Sequence[dict[str, Any]]) -> str:
         ]
         blocks.append("")
     return "\n".join(blocks).rstrip()
+
+
+def _title(row: dict[str, Any]) -> str:
+    if row.get("distance") is not None:
+        return f"{row['subject']}, answer {row['distance']} tokens back"
+    return row["subject"] if row.get("answer") is None else f"{row['subject']}, answer {row['answer']}"
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str]:

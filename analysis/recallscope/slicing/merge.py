@@ -27,7 +27,7 @@ def record_rows(job: Job, index: int, models: Sequence[str], counts: Counts | No
     """The records of one shard: scored tokens only."""
     shard, tags = load_shard(job, index), load_tags(job, index)
     total = len(shard.tokens)
-    windows = cut_windows(shard.starts, total, job.settings.windowing)
+    windows = cut_windows(shard.starts, total, job.settings.windowing, shard.given)
     scored, context = visible_context(windows, total)
     lengths = np.diff(np.append(shard.starts, total))
     columns = {

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recallscope.checks import parsed
+from recallscope.disk import replaced
 from recallscope.slicing.parquet_rows import read_rows
 
 METADATA_KEY = b"recallscope"
@@ -89,7 +90,6 @@ def write_records(
     `shards` yields, per shard, the columns of `schema_of` as arrays; a count of -1 is written as null.
     """
     schema = schema_of(models, metadata)
-    temporary = path.with_name(path.name + ".tmp")
     losses = [f"loss_{model}" for model in models]
     encoding = {name: "BYTE_STREAM_SPLIT" for name in losses}
     dictionary: Any = [name for name in schema.names if name not in losses]
@@ -97,12 +97,11 @@ def write_records(
     options = {
         "compression": "zstd", "use_dictionary": dictionary, "column_encoding": encoding, "write_page_checksum": True,
     }  # fmt: skip
-    with pq.ParquetWriter(temporary, schema, **options) as writer:
+    with replaced(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as writer:
         for columns in shards:
             arrays = [_array(columns[one.name], one) for one in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             rows += len(arrays[0])
-    os.replace(temporary, path)
     return rows
 
 

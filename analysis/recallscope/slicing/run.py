@@ -5,21 +5,24 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from recallscope.checks import check_folder
+from recallscope.disk import LOCK, locked
 from recallscope.progress import estimated, progress_bar
-from recallscope.slicing import job as steps
-from recallscope.slicing.job import Job
+from recallscope.slicing.engines import Engine, engine_of
+from recallscope.slicing.job import Job, scored_tokens, tokenize_text
 from recallscope.slicing.outputs import OUTPUTS, Further, write_outputs
 from recallscope.slicing.records import Records, read_records
-from recallscope.slicing.scoring import LossesFile, Scorer
 from recallscope.slicing.segments.mixed import align, mixed_job
 from recallscope.slicing.settings import SliceSettings, claim_folder, manifest_of, released_on_bad_input
-from recallscope.slicing.sources import Inputs, ModelLike, Text, TextLike, resolve_inputs
+from recallscope.slicing.sources import Inputs, ModelLike, TextLike, resolve_inputs
+from recallscope.slicing.steps import count_training, score_model, tag_shards
 from recallscope.slicing.tagging import Counts
-from recallscope.text import Encoder, Shard, Tokenizer, read_token_array, tokenize
+from recallscope.text import Tokenizer
 
 
 def slice_text(
@@ -36,6 +39,8 @@ def slice_text(
     show_progress: bool | None = None,
     log: Callable[[str], None] | None = None,
     further: Sequence[Further] = (),
+    engine: str = "local",
+    workers: int | None = None,
 ) -> Records:
     """Score a text with two or more models and attribute the gaps of their losses.
 
@@ -43,7 +48,8 @@ def slice_text(
     ----------
     models : sequence
         The reference first. Each a bundled name, a model folder, a hub name, a callable
-        `ids [B, T + 1] -> nll [B, T]`, or `NAME=FILE.parquet` for losses computed elsewhere.
+        `ids [B, T + 1] -> nll [B, T]`, or `NAME=FILE.parquet` or `NAME=FILE.kld` for losses computed elsewhere (see
+        `recallscope.slicing.scoring.LossesFile`).
     text : path, `hf:NAME`, documents or strings, optional
         What to score (see `recallscope.text.read_documents`; also `.npy` and `.bin` token arrays). Default: the
         held-out packages of the installation.
@@ -58,7 +64,8 @@ def slice_text(
     settings : SliceSettings, optional
         Windows, n-gram, threshold, limit.
     device : str
-        torch device of the models.
+        torch device of the models; or auto, balanced, sequential: Hugging Face models spread over all devices there
+        are, which needs accelerate.
     batch_tokens : int
         Input tokens per batch; halved when memory runs out.
     show_progress : bool, optional
@@ -67,6 +74,12 @@ def slice_text(
         Receives one line of plain text per event worth knowing (the estimate of the time, a halved batch).
     further : sequence of callables
         Makers of further sections of the report, from the run's folder; what is no part of slicing.
+    engine : {"local", "daft", "ray"}
+        This process; Daft's workers on this machine; Daft on the Ray cluster that the environment's RAY_ADDRESS names,
+        or on a Ray of this machine's own. On a cluster, `out` and all input lie where every machine sees them. A run
+        may be gone on with by another engine.
+    workers : int, optional
+        Models at work at one time. Default: one; on Ray one for each GPU with `device="cuda"`, else for each machine.
 
     Returns
     -------
@@ -78,17 +91,30 @@ def slice_text(
         For every kind of bad input, naming the argument; nothing on disk is changed then.
     """
     settings = settings or SliceSettings()
-    inputs = resolve_inputs(models, text, tokenizer, counts, training_text, settings, device, batch_tokens)
+    where = engine_of(engine, workers, device)
+    away = engine == "ray"
+    inputs = resolve_inputs(models, text, tokenizer, counts, training_text, settings, device, batch_tokens, away)
     keep = None
     if out is None:
         keep = _TemporaryFolder()
         out = keep.path
     out = Path(out)
-    claim_folder(out, manifest_of(settings, inputs.identities()))
-    if not all((out / name).exists() for name in OUTPUTS):
-        with released_on_bad_input(out):
-            _run(out, settings, inputs, show_progress, log or (lambda line: None), further)
+    check_folder("out", out)
+    over = _finished(out) and not any(
+        (out / name).exists() for name in ("work", LOCK)
+    )  # such a folder may be read-only
+    with nullcontext() if over else locked(out):
+        claim_folder(out, manifest_of(settings, inputs.identities()))
+        if _finished(out):
+            shutil.rmtree(out / "work", ignore_errors=True)  # killed while it tidied up
+        else:
+            with released_on_bad_input(out):
+                _run(out, settings, inputs, show_progress, log or (lambda line: None), further, where)
     return replace(read_records(out), keep=keep)
+
+
+def _finished(out: Path) -> bool:
+    return all((out / name).exists() for name in OUTPUTS)
 
 
 class _TemporaryFolder:
@@ -106,55 +132,46 @@ def _run(
     show: bool | None,
     log: Callable[[str], None],
     further: Sequence[Further],
+    engine: Engine,
 ) -> None:
     tokenizer, counts = inputs.tokenizer, inputs.counts
-    job = Job(out / "work", settings, tokenizer.bos if tokenizer else None, inputs.vocabulary)
+    job = Job(out.absolute() / "work", settings, tokenizer.bos if tokenizer else None, inputs.vocabulary)
     mixed = None
     job.work.mkdir(exist_ok=True)
     heartbeat = job.work / "progress.json"
-    with progress_bar("tokenise and tag", None, heartbeat, show) as advance:
-        shards = steps.tokenize_and_tag(job, inputs.text.open(), tokenizer, advance)
+    with progress_bar("tokenise", None, heartbeat, show) as advance:
+        shards = tokenize_text(job, inputs.text.open(), tokenizer, advance)
+    with progress_bar("tag", None, heartbeat, show) as advance:
+        tag_shards(job, shards, advance, engine)
     if inputs.mixed:
         mixed = mixed_job(job, inputs.mixed)
         with progress_bar("align the tokenizers", None, heartbeat, show) as advance:
             align(mixed, inputs.text.open(), shards, advance)  # type: ignore[arg-type]  # a token array was refused
     if inputs.training is not None:
-        training = _training_shards(inputs.training, tokenizer, job)
+        training = inputs.training
         with progress_bar("count", None, heartbeat, show) as advance:
-            counts = steps.count_training(job, shards, training, inputs.training.name, advance)
+            counts = count_training(job, shards, training.open, tokenizer, training.name, advance, engine)
     names = [model.name for model in inputs.models]
     jobs = mixed.jobs if mixed else dict.fromkeys(names, job)
-    _score(jobs, inputs.models, shards, heartbeat, show, log)
+    _score(jobs, inputs, shards, heartbeat, show, log, engine)
     write_outputs(out, job, shards, names, counts, inputs.text.name, tokenizer, mixed, further)
 
 
 def _score(
     jobs: Mapping[str, Job],
-    models: list[Scorer | LossesFile],
+    inputs: Inputs,
     shards: int,
     heartbeat: Path,
     show: bool | None,
     log: Callable[[str], None],
+    engine: Engine,
 ) -> None:
     """Score with one model after the other; each is dropped, and its memory freed, before the next one loads."""
-    names = [model.name for model in models]
-    remaining = [steps.scored_tokens(jobs[name], shards, name) for name in names]
+    names = [model.name for model in inputs.models]
+    remaining = [scored_tokens(jobs[name], shards, name) for name in names]
     if not any(remaining) and not any(jobs[name].losses_path(name, 0).exists() for name in names):
         raise ValueError("text: too short, no token can be scored")
-    while models:
-        model = models.pop(0)
-        with progress_bar(f"score {model.name}", remaining[0], heartbeat, show) as advance:
-            steps.score_model(jobs[model.name], model, shards, estimated(advance, model.name, remaining, log))
-        remaining.pop(0)
-        if isinstance(model, Scorer):
-            for note in model.notes:
-                log(note)
-
-
-def _training_shards(training: Text, tokenizer: Encoder | None, job: Job) -> Iterator[Shard]:
-    source = training.open()
-    if isinstance(source, Path):
-        return read_token_array(source, job.bos)
-    if tokenizer is None:
-        raise ValueError("training_text: needs a tokenizer, or a token array (.npy, .bin)")
-    return tokenize(source, tokenizer)
+    for at, name in enumerate(names):
+        with progress_bar(f"score {name}", remaining[at], heartbeat, show) as advance:
+            told = estimated(advance, name, remaining[at:], log)
+            score_model(jobs[name], name, inputs.open[name], shards, told, engine, log)

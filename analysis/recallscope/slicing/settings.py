@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recallscope.checks import check_folder, parsed
+from recallscope.disk import replaced
 from recallscope.slicing.attribution.thresholds import CONVENTIONS, ZOOLOGY
 from recallscope.slicing.scoring.windows import Windowing
 from recallscope.text import Document
@@ -101,7 +101,8 @@ def text_identity(source: str | Path | Iterable[Document]) -> str:
                 found.update(str(file).encode())  # hf:NAME, or missing: the reader says so
     else:
         for document in source:
-            found.update(f"{document.id}\0{document.text}\0".encode())
+            given = f"{document.given}\0" if document.given else ""
+            found.update(f"{document.id}\0{document.text}\0{given}".encode())
     return found.hexdigest()
 
 
@@ -126,9 +127,8 @@ def claim_folder(out: Path, manifest: dict[str, Any]) -> None:
         if (out / name).exists():
             raise ValueError(f"out: {out} holds a {name} of an unknown run; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    temporary = out / (MANIFEST + ".tmp")
-    temporary.write_text(json.dumps(manifest, indent=2) + "\n")
-    os.replace(temporary, file)
+    with replaced(file) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 @contextmanager
@@ -141,8 +141,6 @@ def released_on_bad_input(out: Path) -> Iterator[None]:
         if not any(work.rglob("losses-*.npy")):
             shutil.rmtree(work, ignore_errors=True)
             (out / MANIFEST).unlink(missing_ok=True)
-            if not any(out.iterdir()):
-                out.rmdir()
         raise
 
 

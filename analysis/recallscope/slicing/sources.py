@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recallscope.bundled import (
     bundled_counts_path,
     bundled_names,
-    bundled_tokenizer,
     held_out_documents,
 )
-from recallscope.slicing.scoring.losses_file import LossesFile, open_losses
+from recallscope.slicing.model_tokenizers import ModelLike as ModelLike
+from recallscope.slicing.model_tokenizers import resolve_tokenizers, vocabulary_of
+from recallscope.slicing.scoring.losses_file import LossesFile, check_chunks, open_losses
 from recallscope.slicing.scoring.models import resolve_model
 from recallscope.slicing.scoring.score import Scorer
 from recallscope.slicing.segments.units import Units
 from recallscope.slicing.settings import SliceSettings, text_identity
 from recallscope.slicing.tagging.counts import Counts
-from recallscope.text import Document, Encoder, Tokenizer, load_tokenizer, read_documents
+from recallscope.text import Document, Encoder, Tokenizer, read_documents
 
-TOKEN_SUFFIXES = (".npy", ".bin")
-ModelLike = str | Path | Callable
+MOST_TOKENS = 1 << 20  # in a batch: two shards
+TOKEN_SUFFIXES = (".npy", ".bin", ".kld")
+LOSSES_SUFFIXES = (".parquet", ".kld")
 TextLike = str | Path | Sequence[str] | Sequence[Document]
 
 
@@ -40,10 +44,12 @@ class Text:
 class Inputs:
     """Everything a run reads: models, text, tokenizer, and either counts or the training text to count in.
 
+    `open` makes each model anew, by its name, wherever it is to run; those in `models` never score.
     `mixed` holds the tokenizer of each model, by its name, if they differ; `tokenizer` then gives neutral units.
     """
 
     models: list[Scorer | LossesFile]
+    open: Mapping[str, Callable[[], Scorer | LossesFile]]
     text: Text
     tokenizer: Encoder | None
     mixed: dict[str, Tokenizer]
@@ -73,9 +79,17 @@ def resolve_inputs(
     settings: SliceSettings,
     device: str,
     batch_tokens: int,
+    away: bool = False,
 ) -> Inputs:
-    """Find everything the arguments of `slice_text` name; nothing is scored or written yet."""
-    found = resolve_models(models, device, settings.dtype, batch_tokens)
+    """Find everything the arguments of `slice_text` name; nothing is scored or written yet.
+
+    `away`: the models will run on other machines, and `device` is one of theirs.
+    """
+    found = resolve_models(models, "cpu" if away else device, settings.dtype, batch_tokens)
+    openers = {
+        one.name: partial(open_model, model, device, settings.dtype, batch_tokens, one.identity)
+        for model, one in zip(models, found, strict=True)
+    }
     source = resolve_text(text)
     own = resolve_tokenizers(models, found, tokenizer)
     different = len({one.hash for one in own.values()}) > 1
@@ -84,24 +98,18 @@ def resolve_inputs(
         raise ValueError("tokenizer: the models bring none; name a tokenizer.json or a folder that holds one")
     if different and isinstance(source.open(), Path):
         raise ValueError("text: the models have different tokenizers and need text, got an array of tokens")
+    if different and not isinstance(text, (str, Path)) and any(getattr(one, "given", 0) for one in text or ()):
+        raise ValueError("text: models with different tokenizers cannot be given a context; name one --tokenizer")
+    if isinstance(text, (str, Path)) and Path(text).suffix == ".kld":
+        check_chunks(Path(text), settings.windowing)
+        if encoder is None and any(isinstance(one, Scorer) for one in found):
+            raise ValueError(f"tokenizer: name one, to know whether the chunks of {text} open with a BOS")
     given, training = resolve_counts(counts, training_text, models, settings.ngram)
-    known = _vocabulary(found, own)
+    known = vocabulary_of(found, own)
     vocabulary = Units.vocabulary if different else known
     if given is not None and given.vocabulary != vocabulary:
         raise ValueError(f"counts: made for {given.vocabulary} token ids, the models have {vocabulary}")
-    return Inputs(found, source, encoder, own if different else {}, given, training, vocabulary)
-
-
-def _vocabulary(models: Sequence[Scorer | LossesFile], tokenizers: Mapping[str, Tokenizer]) -> int:
-    """Ids that tokens may have: those of a tokenizer, or without one the smallest model's, or 2³¹."""
-    sizes = {m.name: m.vocabulary for m in models if isinstance(m, Scorer) and m.vocabulary is not None}
-    if not tokenizers:
-        return min(sizes.values(), default=2**31)
-    for name, size in sizes.items():
-        ids = tokenizers[name].vocabulary
-        if size < ids:
-            raise ValueError(f"tokenizer: has {ids} ids, but model {name} knows only {size}")
-    return max(one.vocabulary for one in tokenizers.values())
+    return Inputs(found, openers, source, encoder, own if different else {}, given, training, vocabulary)
 
 
 def resolve_text(text: TextLike | None) -> Text:
@@ -125,17 +133,11 @@ def resolve_models(
     models: Sequence[ModelLike], device: str, dtype: str | None, batch_tokens: int
 ) -> list[Scorer | LossesFile]:
     """Scorers and losses files, in the order given; `NAME=FILE.parquet` names a file of losses."""
+    if not 1 <= batch_tokens <= MOST_TOKENS:
+        raise ValueError(f"batch_tokens: 1 to {MOST_TOKENS:,}, got {batch_tokens}")
     if len(models) < 2:
         raise ValueError(f"models: at least two, the reference first, got {len(models)}")
-    found: list[Scorer | LossesFile] = []
-    for model in models:
-        name, separator, file = str(model).partition("=")
-        if isinstance(model, str) and separator and file.endswith(".parquet"):
-            found.append(open_losses(name, file))
-        else:
-            scorer = resolve_model(model, device, dtype)
-            scorer.batch_tokens = batch_tokens
-            found.append(scorer)
+    found = [open_model(model, device, dtype, batch_tokens) for model in models]
     names = [one.name for one in found]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -143,36 +145,20 @@ def resolve_models(
     return found
 
 
-def resolve_tokenizers(
-    models: Sequence[ModelLike], found: Sequence[Scorer | LossesFile], given: str | Path | Tokenizer | None
-) -> dict[str, Tokenizer]:
-    """The tokenizer of each model, by its name: the given one, its own, or that of the others; empty if there is none.
-
-    Raises `ValueError` when two models have different tokenizers and a third none of its own.
-    """
-    if given is not None:
-        one = given if isinstance(given, Tokenizer) else load_tokenizer(given)
-        return {model.name: one for model in found}
-    own = {model.name: tokenizer_of(name) for name, model in zip(models, found, strict=True)}
-    known = {one.hash: one for one in own.values() if one is not None}
-    without = [name for name, one in own.items() if one is None]
-    if len(known) > 1 and without:
-        raise ValueError(
-            f"models: the tokenizers differ, and {', '.join(without)} brings none: name --tokenizer, or leave it out"
-        )
-    return {name: one or next(iter(known.values())) for name, one in own.items()} if known else {}
-
-
-def tokenizer_of(model: ModelLike) -> Tokenizer | None:
-    """The tokenizer that a model brings, None if it brings none."""
-    if not isinstance(model, (str, Path)) or "=" in str(model):
-        return None
-    if str(model) in bundled_names():
-        return bundled_tokenizer()
-    path = Path(model)
-    if path.is_dir() and not any((path / name).exists() for name in ("tokenizer.json", "tokenizer_config.json")):
-        return None
-    return load_tokenizer(model)
+def open_model(
+    model: ModelLike, device: str, dtype: str | None, batch_tokens: int, identity: str | None = None
+) -> Scorer | LossesFile:
+    """The scorer or the losses file that an argument names; `ValueError` if it is not the one with this `identity`."""
+    name, separator, file = str(model).partition("=")
+    found: Scorer | LossesFile
+    if isinstance(model, str) and separator and file.endswith(LOSSES_SUFFIXES):
+        found = open_losses(name, file)
+    else:
+        found = resolve_model(model, device, dtype)
+        found.batch_tokens = batch_tokens
+    if identity is not None and found.identity != identity:
+        raise ValueError(f"models: {found.name} on {platform.node()} is not the same as where the run was started")
+    return found
 
 
 def resolve_counts(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from recallscope.bundled import bundled_tokenizer
 from recallscope.checks import check_folder
+from recallscope.disk import replaced
 from recallscope.slicing.sources import TextLike, resolve_text
 from recallscope.slicing.tagging.tags import tag
 from recallscope.text import Shard, load_tokenizer, read_token_array, tokenize
@@ -30,12 +31,13 @@ def tag_text(
     """
     totals: dict[str, int] = dict.fromkeys(("documents", "tokens", *COLUMNS), 0)
     distances = np.zeros(64, dtype=np.int64)  # tokens per power of two of the distance
-    writer = None
     target = Path(out) if out else None
     if target:
         check_folder("out", target.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with ExitStack() as stack:
+        temporary = stack.enter_context(replaced(target)) if target else None
+        writer = None
         for shard in _shards(text, tokenizer, limit):
             tags = tag(shard.tokens, shard.starts)
             totals["documents"] += len(shard.ids)
@@ -44,17 +46,12 @@ def tag_text(
                 totals[name] += int(np.count_nonzero(tags[name]))
             found = tags["distance_2"][tags["distance_2"] > 0]
             distances += np.bincount(np.log2(found).astype(np.int64), minlength=64)
-            if target:
+            if temporary:
                 table = _table(shard, tags)
-                writer = writer or pq.ParquetWriter(f"{target}.tmp", table.schema, compression="zstd")
+                writer = writer or stack.enter_context(pq.ParquetWriter(temporary, table.schema, compression="zstd"))
                 writer.write_table(table)
-    finally:
-        if writer:
-            writer.close()
-    if not totals["tokens"]:
-        raise ValueError("text: no tokens in it")
-    if target:
-        os.replace(f"{target}.tmp", target)
+        if not totals["tokens"]:
+            raise ValueError("text: no tokens in it")
     share = {f"share repeating, n = {n}": totals[f"distance_{n}"] / totals["tokens"] for n in (2, 3, 4)}
     share["share with an opportunity"] = totals["opportunity"] / totals["tokens"]
     return {"documents": totals["documents"], "tokens": totals["tokens"], **share, **_median_bin(distances)}

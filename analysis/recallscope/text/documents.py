@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recallscope.checks import parsed
 
@@ -15,10 +16,14 @@ JSON_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz")
 
 @dataclass(frozen=True)
 class Document:
-    """One document: an identifier that is stable between runs, and its text."""
+    """One document: an identifier that is stable between runs, and its text.
+
+    So many characters at its start are `given`: a context that models read, and that nobody scores.
+    """
 
     id: str
     text: str
+    given: int = 0
 
 
 def digest(text: str) -> str:
@@ -63,28 +68,30 @@ def read_documents(source: str | Path) -> Iterator[Document]:
 
 def _folder_documents(folder: Path) -> Iterator[Document]:
     known = TEXT_SUFFIXES + JSON_SUFFIXES + (".parquet",)
-    found = False
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if hidden or not path.is_file() or not path.name.endswith(known) or path.stat().st_size == 0:
-            continue
-        found = True
+    inside_of = {path: path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.name.endswith(known)}
+    files = [  # all of them before the first is read: one that goes meanwhile is an error, not left out
+        path
+        for path, inside in inside_of.items()
+        if not any(part.startswith(".") for part in inside.parts) and path.is_file() and path.stat().st_size
+    ]
+    for path in files:
+        inside = inside_of[path]
         for document in read_documents(path):
             single = document.id == path.name
             yield Document(inside.as_posix() if single else f"{inside.as_posix()}#{document.id}", document.text)
-    if not found:
+    if not files:
         raise ValueError(f"text: {folder} holds no file with one of the endings {', '.join(known)}")
 
 
-def _decode(data: bytes, path: Path, place: str = "") -> str:
+def _decode(data: bytes, path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"text: {path}{place} is not UTF-8 (byte {error.start})") from None
+        raise ValueError(f"text: {path} is not UTF-8 (byte {error.start})") from None
 
 
-def _json_documents(path: Path) -> Iterator[Document]:
+def json_lines(path: Path, argument: str = "text") -> Iterator[tuple[int, Any]]:
+    """Number and content of each line of JSON that is not empty; a line that is broken is named in a `ValueError`."""
     import pyarrow as pa
 
     compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
@@ -92,9 +99,9 @@ def _json_documents(path: Path) -> Iterator[Document]:
         try:
             for number, line in enumerate(_lines(stream), 1):
                 if line.strip():
-                    yield _json_document(line, path, number)
+                    yield number, parsed(line, f"{argument}: {path} line {number}")
         except OSError as error:
-            raise ValueError(f"text: {path} is broken or cut off ({error})") from None
+            raise ValueError(f"{argument}: {path} is broken or cut off ({error})") from None
 
 
 def _lines(stream) -> Iterator[bytes]:
@@ -106,11 +113,11 @@ def _lines(stream) -> Iterator[bytes]:
         yield rest
 
 
-def _json_document(line: bytes, path: Path, number: int) -> Document:
-    row = parsed(_decode(line, path, f" line {number}"), f"text: {path} line {number}")
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise ValueError(f"text: {path} line {number} needs a field `text` with a string")
-    return Document(str(row.get("id", number - 1)), row["text"])
+def _json_documents(path: Path) -> Iterator[Document]:
+    for number, row in json_lines(path):
+        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+            raise ValueError(f"text: {path} line {number} needs a field `text` with a string")
+        yield Document(str(row.get("id", number - 1)), row["text"])
 
 
 def _parquet_documents(path: Path) -> Iterator[Document]:
@@ -119,10 +126,10 @@ def _parquet_documents(path: Path) -> Iterator[Document]:
 
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        names = file.schema_arrow.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"text: {path} is not a readable Parquet file ({error})") from None
     with file:
-        names = file.schema_arrow.names
         if "text" not in names:
             raise ValueError(f"text: {path} needs a column `text`, got {', '.join(names)}")
         columns = [name for name in ("id", "text") if name in names]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from recallscope.slicing.scoring import Scorer, Windowing, check_finite, cut_windows, resolve_model, score_shard
-from recallscope.slicing.scoring.models import head_in_chunks
+from recallscope.slicing.scoring.heads import head_in_chunks
 from recallscope.text.shards import make_shard
 from tolerances import TOLERANCES
+from torch.nn import functional as F
 
 VOCABULARY = 40
 BATCHED = TOLERANCES["batched against alone", "float32"]
@@ -55,7 +56,7 @@ def test_a_short_and_a_long_document_batched_and_alone():
     model = LanguageModel(ModelConfig(VOCABULARY, 16, layers, 24)).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    score = head_in_chunks(model.hidden, model.head.weight, None, "cpu")
+    score = head_in_chunks(model.hidden, model.head, "cpu")
     shard, rule = shard_of([30, 5, 17, 2]), Windowing(16, 16)
     windows = cut_windows(shard.starts, len(shard.tokens), rule)
     together = score_shard(Scorer("m", score, "x", batch_tokens=10_000), shard, windows, 0)
@@ -67,7 +68,7 @@ def test_chunked_head_equals_full_head_in_float64():
     rng = torch.Generator().manual_seed(3)
     states, weight = torch.randn(2, 301, 8, generator=rng), torch.randn(77, 8, generator=rng)
     bias, ids = torch.randn(77, generator=rng), torch.randint(0, 77, (2, 302), generator=rng).numpy()
-    found = head_in_chunks(lambda batch: states, weight, bias, "cpu")(ids)
+    found = head_in_chunks(lambda batch: states, lambda rows: F.linear(rows, weight, bias), "cpu")(ids)
     logits = states.double() @ weight.double().T + bias.double()
     wanted = -torch.log_softmax(logits, -1).gather(2, torch.from_numpy(ids[:, 1:, None]))[..., 0]
     assert np.abs(found - wanted.numpy()).max() < TOLERANCES["chunked head against full logits", "float32"]
@@ -147,11 +148,11 @@ def test_hugging_face_folder_against_its_own_loss(hugging_face_folder):
 
 
 def test_models_whose_logits_are_changed_after_the_head_use_them_whole(hugging_face_folder, monkeypatch):
-    from recallscope.slicing.scoring import models
+    from recallscope.slicing.scoring import transformers_models
 
     ids = np.random.default_rng(0).integers(0, VOCABULARY, (2, 12))
     chunked = resolve_model(hugging_face_folder).score(ids)
-    monkeypatch.setattr(models, "head_reproduces", lambda *a: False)
+    monkeypatch.setattr(transformers_models, "splits", lambda model: False)
     whole = resolve_model(hugging_face_folder).score(ids)
     assert np.abs(chunked - whole).max() < TOLERANCES["chunked head against full logits", "float32"] * whole.max()
 

@@ -75,3 +75,51 @@ def test_without_bos_the_first_token_of_a_document_is_not_scored():
 def test_bad_rules(arguments, message):
     with pytest.raises(ValueError, match=message):
         Windowing(*arguments)
+
+
+def continuation_windows(length: int, context: int, rule: Windowing) -> list[tuple[int, int, int, int]]:
+    """(begin, end, scored, bos) for the tokens after a given context, straight from the protocol's words: as many of
+    `stride` new tokens as there are, before them as much as a window holds; a BOS where the document begins."""
+    always, once = rule.bos == "each-window", rule.bos != "none"
+    at, windows = max(context, int(not once)), []
+    while at < length:
+        if not windows and length + once <= rule.window + 1:
+            begin, end, bos = 0, length, once
+        elif not windows:
+            end = min(length, max(rule.window + 1 - once, at + rule.stride))
+            begin, bos = (0, once) if end + once <= rule.window + 1 else (end - rule.window - 1 + always, always)
+        else:
+            end, bos = min(length, at + rule.stride), always
+            begin = at - 1 + always if rule.stride == rule.window else max(end - rule.window - 1 + always, 0)
+        windows.append((begin, end, at, int(bos)))
+        at = end
+    return windows
+
+
+@given(
+    documents=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20)), min_size=1, max_size=5),
+    window=st.integers(2, 12),
+    data=st.data(),
+    bos=st.sampled_from(["first", "each-window", "none"]),
+)
+def test_a_given_context_is_read_and_not_scored(documents, window, data, bos):
+    rule = Windowing(window, data.draw(st.integers(1, window)), bos)
+    lengths = [context + more for context, more in documents]
+    starts = np.cumsum([0, *lengths[:-1]])
+    found = cut_windows(starts, sum(lengths), rule, np.array([context for context, _ in documents]))
+    wanted = [
+        (begin + start, end + start, scored + start, bos_)
+        for start, length, (context, _) in zip(starts.tolist(), lengths, documents, strict=True)
+        for begin, end, scored, bos_ in continuation_windows(length, context, rule)
+    ]
+    assert list(zip(*(a.tolist() for a in (found.begin, found.end, found.scored, found.bos)), strict=True)) == wanted
+    assert (found.inputs <= rule.window).all()
+
+
+@pytest.mark.parametrize("bos", ["first", "each-window", "none"])
+def test_a_short_continuation_sees_the_last_tokens_of_a_long_context(bos):
+    """lm-evaluation-harness: inputs are `(context + continuation)[-(window + 1):][:-1]`."""
+    windows = cut_windows(np.array([0]), 103, Windowing(16, 16, bos), np.array([100]))
+    room = 16 - (bos == "each-window")
+    assert (windows.begin.tolist(), windows.end.tolist(), windows.scored.tolist()) == ([102 - room], [103], [100])
+    assert windows.bos.tolist() == [int(bos == "each-window")] and windows.inputs.tolist() == [16]

@@ -28,7 +28,7 @@ def slice_text(models: Sequence[Any], *arguments: Any, **options: Any) -> Any:
 
 def demand_section(folder: Path, models: Sequence[Any], dtype: str | None = None, slow: bool = False) -> Section | None:
     """The section of the report of a finished run's `folder`; `models` as in `slice_text`, the reference first. None if
-    the models' tokenizers differ: a memory is asked token by token.
+    the models' tokenizers differ or documents were given a context: a memory is asked token by token, from the first.
 
     `slow`: models were scored on a CPU, a thousand tokens in a quarter of a second or more, beside which 40 hits of
     each thousand are soon done with.
@@ -37,7 +37,8 @@ def demand_section(folder: Path, models: Sequence[Any], dtype: str | None = None
 
     from recallscope.slicing.records import read_records
 
-    if read_records(folder).metadata.get("unit", "token") != "token":
+    metadata = read_records(folder).metadata
+    if metadata.get("unit", "token") != "token" or metadata.get("given"):
         return None
     tokens = pq.read_metadata(folder / "records.parquet").num_rows
     return section(demand_numbers(folder, models, dtype, max(FEW, min(MANY, tokens // 25)) if slow else FEW))

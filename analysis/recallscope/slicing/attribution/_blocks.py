@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,19 +23,19 @@ from recallscope.slicing.attribution._reduction import (
     visible,
 )
 
+_THREADS = 2
 _ROWS = 1 << 17  # rows reduced at once: the columns of one block stay in the cache
 
 
-def reduce_records(tables: Iterator[pa.Table], plan: Plan) -> Sums:
+def reduce_records(tables: Iterator[Callable[[], pa.Table]], plan: Plan) -> Sums:
     """Sum block by block; the last document of a block stays open until the next one shows where it ends."""
     done, seen = Sums(plan.models), set[int]()
     carry: tuple[Any, ...] | None = None
     last = (-1, -1)
-    for table in tables:
-        for start in range(0, table.num_rows, _ROWS):
-            columns = _columns(table.slice(start, _ROWS), plan)
+    for blocks in _ahead(tables, plan):
+        for columns, key in blocks:
             last = _check_order(columns, last, seen)
-            document, key, tokens, losses = _sum_block(columns, plan, carry)
+            document, key, tokens, losses = _sum_block(columns, key, plan, carry)
             if not document.size:
                 continue
             closed = document != document[-1]
@@ -43,6 +45,33 @@ def reduce_records(tables: Iterator[pa.Table], plan: Plan) -> Sums:
     if carry is not None:
         done.append(*carry)
     return done
+
+
+Block = tuple[dict[str, NDArray[Any]], NDArray[np.int32]]
+
+
+def _ahead(tables: Iterator[Callable[[], pa.Table]], plan: Plan) -> Iterator[list[Block]]:
+    """The blocks of each table with the keys of their rows, in order.
+
+    Reading and keys, two thirds of all work, are done by other threads while blocks are summed; sums are not, so that
+    they are added in one order.
+    """
+    pool, pending = ThreadPoolExecutor(_THREADS), deque[Future[list[Block]]]()
+    try:
+        for load in tables:
+            pending.append(pool.submit(_prepared, load, plan))
+            if len(pending) > _THREADS:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _prepared(load: Callable[[], pa.Table], plan: Plan) -> list[Block]:
+    table = load()
+    blocks = (_columns(table.slice(start, _ROWS), plan) for start in range(0, table.num_rows, _ROWS))
+    return [(columns, _keys(columns, plan)) for columns in blocks]
 
 
 def _columns(table: pa.Table, plan: Plan) -> dict[str, NDArray[Any]]:
@@ -78,10 +107,10 @@ def _check_order(columns: dict[str, NDArray[Any]], last: tuple[int, int], seen: 
 
 
 def _sum_block(
-    columns: dict[str, NDArray[Any]], plan: Plan, carry: tuple[Any, ...] | None
+    columns: dict[str, NDArray[Any]], key: NDArray[np.integer], plan: Plan, carry: tuple[Any, ...] | None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.float64]]:
     """Sums of one block with the open document's partial sums in front; documents in order of appearance."""
-    document, key = columns["document"], _keys(columns, plan)
+    document = columns["document"]
     losses = [columns[f"loss_{model}"] for model in plan.models]
     tokens = None
     if plan.scored == "last half":

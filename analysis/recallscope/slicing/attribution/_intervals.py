@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats takes a second to import, on every worker
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def quantile_t(documents: int, level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}")
     require_documents(documents)
-    return float(stats.t.ppf(0.5 + level / 2, documents - 1))
+    return float(stdtrit(documents - 1, 0.5 + level / 2))
 
 
 def require_documents(documents: int) -> None:

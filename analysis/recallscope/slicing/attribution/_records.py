@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +20,7 @@ from recallscope.slicing.attribution.thresholds import ZOOLOGY, threshold_count
 METADATA_KEY = b"recallscope"
 RECORDS_FORMAT, ATOMS_FORMAT = "recallscope-records-1", "recallscope-atoms-1"
 SCORED = ("all", "last half")
+_PART = 1 << 19  # rows of a table in memory that are worked on at once
 _MODEL = re.compile(r"[A-Za-z0-9._-]+")
 
 Source = pa.Table | str | os.PathLike[str] | Iterable[pa.RecordBatch]
@@ -41,17 +44,28 @@ class Plan:
 
 
 def open_records(records: Source) -> tuple[pa.Schema, Any]:
-    """Schema and a function from column names to an iterator of tables."""
+    """Schema and a function from column names to an iterator of calls that give a table each, in order.
+
+    Calls may be made in several threads at once.
+    """
     if isinstance(records, str | os.PathLike):
         return _open_file(Path(records))
     if isinstance(records, pa.Table):
         table: pa.Table = records
-        return table.schema, lambda names: iter([table.select(names)])
+        return table.schema, lambda names: (partial(_part, table, names, at) for at in range(0, table.num_rows, _PART))
     iterator = iter(records)
     first = next(iterator, None)
     if first is None:
         raise ValueError("records must hold at least one batch, got an empty iterable")
-    return first.schema, lambda names: (pa.table(batch).select(names) for batch in _chain(first, iterator))
+    return first.schema, lambda names: (partial(_selected, batch, names) for batch in _chain(first, iterator))
+
+
+def _part(table: pa.Table, names: list[str], at: int) -> pa.Table:
+    return table.select(names).slice(at, _PART)
+
+
+def _selected(batch: pa.RecordBatch, names: list[str]) -> pa.Table:
+    return pa.table(batch).select(names)
 
 
 def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -65,14 +79,16 @@ def _open_file(path: Path) -> tuple[pa.Schema, Any]:
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"records: cannot read {path} as Parquet: {error}") from error
 
-    def groups(names: list[str]) -> Iterator[pa.Table]:
-        for group in range(file.num_row_groups):
-            try:
-                yield file.read_row_group(group, columns=names, use_threads=False)
-            except (pa.ArrowException, OSError) as error:
-                raise ValueError(f"records: {path}, row group {group} is damaged: {error}") from error
+    one_at_a_time = Lock()
 
-    return file.schema_arrow, groups
+    def group(names: list[str], number: int) -> pa.Table:
+        try:
+            with one_at_a_time:
+                return file.read_row_group(number, columns=names, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"records: {path}, row group {number} is damaged: {error}") from error
+
+    return file.schema_arrow, lambda names: (partial(group, names, number) for number in range(file.num_row_groups))
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer]
 
 # attribute -> (bits in the packed key, offset added so that the stored value is not negative); key order = sort order
 FIELDS = {"distance_bin": (5, 0), "count_bin": (6, 1), "rare": (2, 1), "opportunity": (2, 0), "position": (2, 0)}
@@ -58,32 +59,43 @@ class Sums:
     """Sums of finished and of the current document: rows of (document, key, tokens, one loss sum per model)."""
 
     models: tuple[str, ...]
-    documents: list[Ints] = field(default_factory=list)
-    keys: list[Ints] = field(default_factory=list)
-    tokens: list[Ints] = field(default_factory=list)
+    documents: list[NDArray[np.integer]] = field(default_factory=list)
+    keys: list[NDArray[np.integer]] = field(default_factory=list)
+    tokens: list[NDArray[np.integer]] = field(default_factory=list)
     losses: list[NDArray[np.float64]] = field(default_factory=list)  # each [rows, models]
 
     def append(self, document: Ints, key: Ints, tokens: Ints, losses: NDArray[np.float64]) -> None:
-        """Add a block of finished rows."""
-        self.documents.append(document)
-        self.keys.append(key)
-        self.tokens.append(tokens)
-        self.losses.append(losses)
+        """Add a block of finished rows, in as few bytes as hold them: of 200 M records there may be 50 M rows."""
+        self.documents.append(_narrow(document))
+        self.keys.append(_narrow(key))
+        self.tokens.append(_narrow(tokens))
+        self.losses.append(losses.astype(np.float64))
 
-    def sorted(self) -> tuple[Ints, Ints, Ints, NDArray[np.float64]]:
-        """All rows by document; within a document they already stand in the order of the keys."""
-        document, key, tokens = (
-            np.concatenate([np.empty(0, np.int64), *column]) for column in (self.documents, self.keys, self.tokens)
-        )
-        losses = np.concatenate([np.empty((0, len(self.models))), *self.losses])
+    def taken(self) -> tuple[Ints, Ints, Ints, list[NDArray[np.float64]]]:
+        """All rows by document, one array of losses per model; within a document they already stand in the order of the
+        keys. Nothing is left behind, so that no column is held twice."""
+        losses = [_joined([part[:, m] for part in self.losses], np.float64) for m in range(len(self.models))]
+        self.losses.clear()
+        document, key, tokens = (_joined(column, np.int32) for column in (self.documents, self.keys, self.tokens))
         if (document[1:] >= document[:-1]).all():
             return document, key, tokens, losses
         order = np.argsort(document, kind="stable")
-        return document[order], key[order], tokens[order], losses[order]
+        return document[order], key[order], tokens[order], [loss[order] for loss in losses]
+
+
+def _narrow(values: NDArray[np.integer]) -> NDArray[np.integer]:
+    return values.astype(np.int32 if values.max(initial=0) < 2**31 else np.int64)
+
+
+def _joined(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:
+    """One array, of which the parts are gone."""
+    whole = np.concatenate([np.empty(0, kind), *parts])
+    parts.clear()
+    return whole
 
 
 def sum_rows(
-    document: Ints, key: NDArray[np.int32], tokens: Ints | None, losses: list[NDArray[np.float32]]
+    document: Ints, key: Ints, tokens: Ints | None, losses: list[NDArray[np.float32]]
 ) -> tuple[Ints, Ints, Ints, NDArray[np.float64]]:
     """Sum rows by (document, key), adding in row order.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from recallscope.disk import replaced
 from recallscope.slicing.attribution._blocks import reduce_records
 from recallscope.slicing.attribution._records import (
     ATOMS_FORMAT,
@@ -28,7 +28,7 @@ from recallscope.slicing.attribution._records import (
     plan_reduction,
 )
 from recallscope.slicing.attribution._records import metadata_of as metadata_of
-from recallscope.slicing.attribution._reduction import Sums, unpack
+from recallscope.slicing.attribution._reduction import FIELDS, Sums, unpack
 
 
 def atoms(
@@ -79,22 +79,22 @@ def atoms(
 
 
 def _table(sums: Sums, plan: Plan, document_ids: Sequence[str] | None) -> pa.Table:
-    document, key, tokens, losses = sums.sorted()
+    document, key, tokens, losses = sums.taken()
     starts = np.concatenate([np.ones(min(1, document.size), dtype=bool), document[1:] != document[:-1]])
-    present, code = document[starts], np.cumsum(starts) - 1
+    present, code = document[starts], np.cumsum(starts, dtype=np.int32) - np.int32(1)
     names = _names(present, document_ids, plan.metadata)
     columns: dict[str, Any] = {
-        "document": pa.array(document.astype(np.int32)),
-        "document_id": pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32)), pa.array(names, pa.string())),
+        "document": pa.array(document.astype(np.int32, copy=False)),
+        "document_id": pa.DictionaryArray.from_arrays(pa.array(code), pa.array(names, pa.string())),
         **{name: pa.array(values) for name, values in unpack(key).items()},
-        "tokens": pa.array(tokens),
-        **{f"loss_{model}": pa.array(losses[:, m]) for m, model in enumerate(plan.models)},
+        "tokens": pa.array(tokens.astype(np.int64)),
+        **{f"loss_{model}": pa.array(loss) for model, loss in zip(plan.models, losses, strict=True)},
     }
     metadata = {**plan.metadata, "format": ATOMS_FORMAT, "models": list(plan.models), "scored": plan.scored}
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata).encode()})
 
 
-def _names(present: NDArray[np.int64], given: Sequence[str] | None, metadata: dict[str, Any]) -> list[str]:
+def _names(present: NDArray[np.integer], given: Sequence[str] | None, metadata: dict[str, Any]) -> list[str]:
     ids = given if given is not None else (metadata.get("documents") or {}).get("ids")
     if ids is None:
         return [str(index) for index in present]
@@ -105,13 +105,8 @@ def _names(present: NDArray[np.int64], given: Sequence[str] | None, metadata: di
 
 def write_atoms(table: pa.Table, path: str | os.PathLike[str]) -> None:
     """Write atoms as Parquet, under a temporary name first."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replaced(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_atoms(path: str | os.PathLike[str]) -> pa.Table:
@@ -122,6 +117,9 @@ def read_atoms(path: str | os.PathLike[str]) -> pa.Table:
         raise ValueError(f"atoms: cannot read {path}: {error}") from error
     if metadata_of(table.schema).get("format") != ATOMS_FORMAT:
         raise ValueError(f"atoms: {path} is not a {ATOMS_FORMAT} file")
+    missing = {"document", "document_id", *FIELDS, "tokens"} - set(table.column_names)
+    if missing:
+        raise ValueError(f"atoms: {path} is damaged: it lacks {', '.join(sorted(missing))}")
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -79,7 +80,7 @@ def shapley(comparison: Row) -> str:
 
 
 def _total(model: str, loss: float | None, gap: Row | None) -> list[Cell]:
-    perplexity = None if loss is None else 2.718281828459045**loss
+    perplexity = math.exp(loss) if loss is not None and loss < 709 else None  # beyond, no float holds it
     cells = [(model, "t"), (words.number(loss), "n"), (words.number(perplexity, 2), "n")]
     if gap is None:
         return [*cells, (words.DASH, "n"), ("reference", "i"), ("", "n")]

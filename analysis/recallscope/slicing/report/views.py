@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,29 @@ Shown = Callable[[int, np.ndarray, np.ndarray, np.ndarray], tuple[list[str], np.
 """From a document's number and the positions, ids and distances of some of its tokens to their texts, and how many of
 the shown ones ago each was seen (0: not)."""
 
+Given = Callable[[Sequence[int]], Mapping[int, np.ndarray]]
+"""From documents' numbers to the tokens of the contexts that some of them were given."""
+
 VIEW_TOKENS = 40_000  # in all documents of the page
 LONGEST = 4_000  # of one document; the rest of it is not shown
 
 
 def document_views(
-    records: Records, atoms: pa.Table, names: Sequence[str], ids: Sequence[str], shown: Shown
+    records: Records,
+    atoms: pa.Table,
+    names: Sequence[str],
+    ids: Sequence[str],
+    shown: Shown,
+    given: Given | None = None,
 ) -> list[dict[str, Any]]:
     """The documents with the largest loss difference on AR hits per token, until 40,000 tokens are reached.
 
     Each is `{"id", "text_pieces", "losses", "distance", "slice", "count"}`, cut to its first 4,000 tokens. Tokens that
-    were not scored (the first of a document without BOS) are left out. `names` are the slices of the recall partition,
-    `shown` says how a token looks.
+    were not scored (the first of a document without BOS) are left out, but for those of a `given` context. `names` are
+    the slices of the recall partition, `shown` says how a token looks.
     """
     chosen = _chosen(atoms, records.models)
+    contexts = given(chosen) if given else {}
     columns = ["document", "position", "token", "context", f"distance_{records.metadata['ngram']}", "count"]
     columns += [f"loss_{model}" for model in records.models]
     threshold = _threshold(atoms)
@@ -38,8 +47,24 @@ def document_views(
     views = []
     for document in chosen:
         rows = table.filter(pa.array(documents == document)).slice(0, LONGEST)
-        views.append(_view(rows, document, ids[document], records, names, threshold, shown))
+        view = _view(rows, document, ids[document], records, names, threshold, shown)
+        views.append(_after(contexts[document], view, document, shown) if document in contexts else view)
     return views
+
+
+def _after(context: np.ndarray, view: dict[str, Any], document: int, shown: Shown) -> dict[str, Any]:
+    """The view with the last tokens of a context before it, which have no loss and are in no slice."""
+    context = context[len(context) - min(len(context), LONGEST - len(view["distance"])) :]
+    nothing = np.zeros(len(context), dtype=np.int64)
+    pieces, _ = shown(document, nothing, context, nothing)
+    distance = np.append(nothing, view["distance"])
+    return view | {
+        "text_pieces": [*pieces, *view["text_pieces"]],
+        "losses": {model: [None] * len(context) + losses for model, losses in view["losses"].items()},
+        "distance": np.where(distance > np.arange(len(distance)), 0, distance).tolist(),
+        "slice": [-1] * len(context) + view["slice"],
+        "count": [None] * len(context) + view["count"],
+    }
 
 
 def token_views(

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from recallscope.allocator import keep_freed_memory
 from recallscope.bundled import bundled_folder, bundled_names
-from recallscope.checks import check_device
+from recallscope.slicing.scoring.heads import head_in_chunks
 from recallscope.slicing.scoring.score import Score, Scorer
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-HEAD_ROWS = 128  # positions whose logits exist at one time; 128 x 50,257 float32 are 26 MB
+from recallscope.slicing.scoring.transformers_models import (
+    DEVICE_MAPS,
+    check_config,
+    check_dtype,
+    check_placement,
+    mamba_ssm_score,
+    transformers_score,
+)
 
 
 def resolve_model(model: str | Path | Callable, device: str = "cpu", dtype: str | None = None) -> Scorer:
     """A scorer for a bundled name, a folder, a hub name, or a callable `ids [B, T + 1] -> nll [B, T]`.
 
-    A callable's name is its `__name__`. Nothing is loaded before the first batch.
+    A callable's name is its `__name__`. `device` is one of torch's, or one of `DEVICE_MAPS` to spread a Hugging Face
+    model over all there are. Nothing is loaded before the first batch.
     """
-    check_device(device)
+    check_placement(device)
+    check_dtype(dtype)
     if callable(model) and not isinstance(model, (str, Path)):
         name = getattr(model, "__name__", type(model).__name__)
         return Scorer(_column_name(name), _checked_callable(model), identity=f"callable:{name}")
@@ -37,8 +40,12 @@ def resolve_model(model: str | Path | Callable, device: str = "cpu", dtype: str 
     if path.is_dir() and is_recallscope_folder(path):
         return _folder_scorer(path.name, path, device)
     if path.is_dir():
-        _check_folder(path)
-        return _lazy(_column_name(path.resolve().name), _folder_identity(path), _transformers_vocabulary(path),
+        config = _check_folder(path)
+        name, identity = _column_name(path.resolve().name), _folder_identity(path)
+        if is_mamba_ssm(config):
+            vocabulary = _padded(config["vocab_size"], config.get("pad_vocab_size_multiple", 8))
+            return _lazy(name, identity, vocabulary, lambda: mamba_ssm_score(str(path), own_device(device), dtype))
+        return _lazy(name, identity, _transformers_vocabulary(config),
                      lambda: transformers_score(str(path), device, dtype))  # fmt: skip
     if path.exists() or str(model).startswith((".", "/")) or str(model).count("/") > 1:
         raise ValueError(f"model: {model} is not a folder with config.json; accepted: {_accepted()}")
@@ -50,7 +57,7 @@ def resolve_model(model: str | Path | Callable, device: str = "cpu", dtype: str 
 def _accepted() -> str:
     names = ", ".join(bundled_names())
     bundled = f"a bundled name ({names}), " if names else ""
-    return f"{bundled}a model folder, owner/name on the Hugging Face hub, a callable, NAME=losses.parquet"
+    return f"{bundled}a model folder, owner/name on the Hugging Face hub, a callable, NAME=losses.parquet or .kld"
 
 
 def _column_name(name: str) -> str:
@@ -68,11 +75,22 @@ def is_recallscope_folder(folder: Path) -> bool:
         raise ValueError(f"model: {config} is not JSON") from None
 
 
-def _check_folder(folder: Path) -> None:
+def is_mamba_ssm(config: dict[str, Any]) -> bool:
+    """Whether a `config.json` is one that mamba-ssm writes."""
+    return "model_type" not in config and {"d_model", "n_layer", "vocab_size"} <= config.keys()
+
+
+def _padded(vocabulary: int, multiple: int) -> int:
+    return -(-vocabulary // multiple) * multiple
+
+
+def _check_folder(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise ValueError(f"model: {folder} holds no config.json; accepted: {_accepted()}")
+    config = check_config(folder)
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise ValueError(f"model: {folder} holds no weights (*.safetensors)")
+    return config
 
 
 def _folder_identity(folder: Path) -> str:
@@ -84,9 +102,8 @@ def _folder_identity(folder: Path) -> str:
     return found.hexdigest()
 
 
-def _transformers_vocabulary(folder: Path) -> int | None:
-    config = json.loads((folder / "config.json").read_text())
-    return config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+def _transformers_vocabulary(config: dict[str, Any]) -> int | None:
+    return config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
 
 
 def _lazy(name: str, identity: str, vocabulary: int | None, load: Callable[[], Score]) -> Scorer:
@@ -103,7 +120,9 @@ def _lazy(name: str, identity: str, vocabulary: int | None, load: Callable[[], S
 
 def _checked_callable(model: Callable[[np.ndarray], Any]) -> Score:
     def score(ids: np.ndarray) -> np.ndarray:
-        return np.asarray(model(ids), dtype=np.float32)
+        found = model(ids)
+        with np.errstate(over="ignore"):  # float64 beyond float32 is infinite, and refused as such
+            return np.asarray(found, dtype=np.float32)
 
     return score
 
@@ -119,81 +138,13 @@ def _folder_scorer(name: str, folder: Path, device: str) -> Scorer:
 def _recallscope_score(folder: Path, device: str) -> Score:
     from recallscope.architectures.folder import load_model
 
+    device = own_device(device)
     model = load_model(folder).to(device)
-    return head_in_chunks(model.hidden, model.head.weight, None, device)
+    return head_in_chunks(model.hidden, model.head, device)
 
 
-def load_transformers(name: str, device: str, dtype: str | None) -> Any:
-    """An `AutoModelForCausalLM` in evaluation mode; local folders never ask the network, remote code never runs."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # the run has a bar of its own, and none in a pipe
-    local = os.path.isdir(name)
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype or "auto", local_files_only=local)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"model: {name} cannot be loaded ({str(error).splitlines()[0]})") from None
-    return model.to(device).eval()
-
-
-def transformers_score(name: str, device: str, dtype: str | None) -> Score:
-    """The contract over any `AutoModelForCausalLM`: the hidden states once, the head in chunks of positions.
-
-    The chunked head is used only where it reproduces the model's own logits on a probe batch to 1e-4; otherwise (soft
-    caps, logit scales) the model's own full logits are used.
-    """
-    model = load_transformers(name, device, dtype)
-    body, head = model.base_model, model.get_output_embeddings()
-    if head is None or not head_reproduces(model, body, head, device):
-        return _full_logits(model, device)
-
-    def hidden(ids: Tensor) -> Tensor:
-        return body(input_ids=ids, use_cache=False).last_hidden_state
-
-    return head_in_chunks(hidden, head.weight, getattr(head, "bias", None), device)
-
-
-def head_reproduces(model: Any, body: Any, head: Any, device: str) -> bool:
-    """Whether `head(body(ids))` are the model's logits, on a probe batch."""
+def own_device(device: str) -> str:
+    """The one device for a model of ours, which are small: of several that are asked for, the first GPU if any."""
     import torch
 
-    probe = torch.arange(16, device=device)[None] % model.config.get_text_config().vocab_size
-    with torch.inference_mode():
-        full = model(input_ids=probe, use_cache=False).logits.float()
-        ours = head(body(input_ids=probe, use_cache=False).last_hidden_state).float()
-    return bool(torch.allclose(full, ours, rtol=1e-4, atol=1e-4))
-
-
-def head_in_chunks(hidden: Callable[[Tensor], Tensor], weight: Tensor, bias: Tensor | None, device: str) -> Score:
-    """`nll = logsumexp(h Wᵀ + b) - (h Wᵀ + b)[target]`, at most 128 positions' logits in memory at a time."""
-    import torch
-    from torch.nn import functional as F
-
-    keep_freed_memory()
-
-    def score(ids: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            batch = torch.from_numpy(ids).to(device)
-            states, targets = hidden(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten()
-            nll = torch.empty(len(targets), dtype=torch.float32, device=device)
-            for at in range(0, len(targets), HEAD_ROWS):
-                rows = slice(at, at + HEAD_ROWS)
-                logits = F.linear(states[rows], weight, bias).float()
-                nll[rows] = logits.logsumexp(-1) - logits.gather(1, targets[rows, None])[:, 0]
-            return nll.view(ids.shape[0], -1).cpu().numpy()
-
-    return score
-
-
-def _full_logits(model: Any, device: str) -> Score:
-    import torch
-
-    def score(ids: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            batch = torch.from_numpy(ids).to(device)
-            logits = model(input_ids=batch[:, :-1], use_cache=False).logits.float()
-            nll = logits.logsumexp(-1) - logits.gather(2, batch[:, 1:, None])[..., 0]
-            return nll.cpu().numpy()
-
-    return score
+    return device if device not in DEVICE_MAPS else "cuda" if torch.cuda.is_available() else "cpu"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from recallscope.slicing.scoring.windows import Windows
 from recallscope.text import Shard
+
+ROUNDING = 1e-2  # nats
 
 Score = Callable[[np.ndarray], np.ndarray]
 """`ids [B, T + 1] -> nll [B, T]`, float32 nats: position t is the loss of `ids[:, t + 1]` given `ids[:, : t + 1]`."""
@@ -39,6 +42,13 @@ class Scorer:
     vocabulary: int | None = None
     batch_tokens: int = 8192
     notes: list[str] = field(default_factory=list)
+
+
+class Named(Protocol):
+    """A scorer, or a file of losses."""
+
+    @property
+    def name(self) -> str: ...
 
 
 def score_shard(
@@ -75,8 +85,11 @@ def _score_rows(scorer: Scorer, shard: Shard, windows: Windows, rows: np.ndarray
     try:
         nll = scorer.score(ids)
     except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error) or len(rows) == 1:
+        if not _out_of_memory(error):
             raise
+        if len(rows) == 1:
+            why = f"model {scorer.name}: memory ends with one window of {ids.shape[1] - 1} tokens; choose a shorter one"
+            raise MemoryError(why) from error
         scorer.batch_tokens = max(scorer.batch_tokens // 2, 1)
         scorer.notes.append(f"{scorer.name}: out of memory, batch halved to {scorer.batch_tokens} tokens")
         for half in np.array_split(rows, 2):
@@ -108,15 +121,19 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "memory" in str(error).lower()
 
 
-def check_finite(losses: np.ndarray, scored: np.ndarray, scorer: Scorer, shard: Shard) -> None:
-    """Refuse NaN and infinite losses, naming the model and the first document concerned."""
-    bad = scored & ~np.isfinite(losses)
+def check_finite(losses: np.ndarray, scored: np.ndarray, scorer: Named, shard: Shard) -> None:
+    """Refuse NaN, infinite and negative losses, naming the model and the first document concerned.
+
+    Rounding can make the loss of a certain token slightly negative; beyond `ROUNDING` nats it is no such loss.
+    """
+    bad = scored & ~((losses >= -ROUNDING) & (losses < np.inf))
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
         document = int(np.searchsorted(shard.starts, at, side="right")) - 1
         value = "NaN" if math.isnan(losses[at]) else str(losses[at])
         position = at - int(shard.starts[document])
+        negative = losses[at] < 0 and value != "-inf"
+        why = "a negative log-likelihood is at least 0" if negative else "its weights or its dtype are broken"
         raise ValueError(
-            f"model {scorer.name}: loss {value} at token {position} of document {shard.ids[document]!r}; "
-            "its weights or its dtype are broken"
+            f"model {scorer.name}: loss {value} at token {position} of document {shard.ids[document]!r}; {why}"
         )

@@ -61,28 +61,36 @@ class Windows:
         return self.bos + self.end - self.begin - 1
 
 
-def cut_windows(starts: np.ndarray, total: int, rule: Windowing) -> Windows:
+def cut_windows(starts: np.ndarray, total: int, rule: Windowing, given: np.ndarray | None = None) -> Windows:
     """The windows of all documents of a shard, in order; documents too short to score anything give none.
 
     Parameters
     ----------
     starts : int64[K]
         First token of each document; `total` tokens in all.
+    given : int64[K], optional
+        Tokens at the start of each document that are not scored. The first window then ends with the document, or with
+        the first `stride` scored tokens if there are more, and reads as much before as it holds: the protocol of
+        lm-evaluation-harness for continuations.
     """
     ends = np.append(starts[1:], total)
     bos_first, bos_later = int(rule.bos != "none"), int(rule.bos == "each-window")
+    first = starts + np.maximum(0 if given is None else given, 1 - bos_first)
     # The first window covers, with its BOS, `window` inputs, and predicts one token more than it reads of the document.
-    first_end = np.minimum(ends, starts + rule.window + 1 - bos_first)
+    whole = starts + rule.window + 1 - bos_first
+    first_end = np.minimum(ends, np.maximum(whole, first + rule.stride))
+    cut = first_end > whole  # a given context that is too long loses its beginning, and the BOS that stood there
+    first_begin = np.where(cut, first_end - rule.window - 1 + bos_later, starts)
     more = np.maximum(-(-(ends - first_end) // rule.stride), 0)
     document = np.repeat(np.arange(len(starts)), 1 + more)
     index = np.arange(len(document)) - np.repeat(np.cumsum(1 + more) - (1 + more), 1 + more)
     end = np.minimum(first_end[document] + index * rule.stride, ends[document])
     previous_end = first_end[document] + (index - 1) * rule.stride
     later = index > 0
-    begin = np.where(later, np.maximum(end - rule.window - 1 + bos_later, starts[document]), starts[document])
+    begin = np.where(later, np.maximum(end - rule.window - 1 + bos_later, starts[document]), first_begin[document])
     begin = np.where(later & (rule.stride == rule.window), previous_end - 1 + bos_later, begin)
-    bos = np.where(later, bos_later, bos_first)
-    scored = np.where(later, previous_end, starts[document] + 1 - bos_first)
+    bos = np.where(later | cut[document], bos_later, bos_first)
+    scored = np.where(later, previous_end, first[document])
     keep = end > scored
     return Windows(begin[keep], end[keep], scored[keep], bos[keep])
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from recallscope.disk import replaced
+
 Array = np.ndarray[Any, Any]
 
 _FORMAT = "recallscope-counts-1"
@@ -22,12 +24,10 @@ def write(path: str | os.PathLike[str], described: dict[str, Any], keys: Array, 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(path)
     about = {"format": _FORMAT, **described, "checksum": _checksum(described, keys, counts)}
     metadata = {b"recallscope": json.dumps(about).encode()}
     schema = pa.schema([("key", pa.uint64()), ("count", pa.int64())], metadata=metadata)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replaced(path) as temporary:
         pq.write_table(
             pa.table([keys, counts], schema=schema),
             temporary,
@@ -36,9 +36,6 @@ def write(path: str | os.PathLike[str], described: dict[str, Any], keys: Array, 
             column_encoding={"key": "DELTA_BINARY_PACKED", "count": "DELTA_BINARY_PACKED"},
             write_page_checksum=True,
         )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Array, Array]:
