@@ -220,7 +220,8 @@ def test_a_long_document_is_streamed() -> None:
         assert table.column("tokens").to_numpy().sum() == blocks << 14
         return used
 
-    assert peak(24) < 1.3 * peak(3)
+    # two threads read ahead: up to three blocks wait beside the one that is summed, and three are too few to fill that
+    assert peak(96) < 2 * peak(3)
 
 
 def test_document_ids_name_and_may_repeat() -> None:
