@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from recallscope.text import Document, digest, load_tokenizer, read_documents, read_token_array, tokenize
-from recallscope.text.shards import make_shard
+from recallscope.text.shards import limited, make_shard
 
 TEXTS = ["first document\n", "zweites, mit Umlaut: äöü", "三つ目 \U0001f600\r\n\u00a0end"]
 LINES = "".join(json.dumps({"id": f"d{k}", "text": text}) + "\n" for k, text in enumerate(TEXTS))
@@ -121,6 +121,18 @@ def test_token_arrays_are_cut_after_the_end_token(tmp_path, suffix):
     wanted = np.split(tokens, np.flatnonzero(tokens[:-1] == 0) + 1)
     assert len(found) == len(wanted)
     assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7, 8, 100])
+def test_a_limit_counts_documents_of_token_arrays(tmp_path, limit):
+    tokens = np.random.default_rng(1).integers(0, 9, 400)
+    np.save(tmp_path / "a.npy", tokens)
+    ends = np.flatnonzero(tokens == 0)[: limit or None]
+    last = ends[-1] + 1 if limit and len(ends) == limit else len(tokens)
+    shards = list(limited(read_token_array(tmp_path / "a.npy", eos=0, size=30), limit))
+    assert np.concatenate([shard.tokens for shard in shards]).tolist() == tokens[:last].tolist()
+    starts = [shard.first + k for shard in shards for k in range(len(shard.starts))]
+    assert starts == list(range(limit if last < len(tokens) else 1 + int((tokens[:-1] == 0).sum())))
 
 
 def test_bad_token_arrays(tmp_path):

@@ -17,7 +17,7 @@ from recallscope.slicing.records import TAG_COLUMNS
 from recallscope.slicing.scoring.windows import cut_windows
 from recallscope.slicing.settings import SliceSettings
 from recallscope.text import Document, Encoder, Shard, tokenize
-from recallscope.text.shards import read_token_array
+from recallscope.text.shards import limited, read_token_array
 
 Advance = Callable[[int], None]
 
@@ -89,21 +89,13 @@ def _shards_after(
     """Shards of the documents from number `first` on, up to the limit; numbers count from the corpus's start."""
     limit, size = job.settings.limit, job.settings.shard_tokens
     if isinstance(source, Path):
-        for shard in read_token_array(source, job.bos, size):
-            if shard.first >= first and (limit is None or shard.first < limit):
-                yield _cut(shard, limit)
+        for shard in limited(read_token_array(source, job.bos, size), limit):
+            if shard.first >= first:
+                yield shard
         return
     assert tokenizer is not None
     for shard in tokenize(islice(source, first, limit), tokenizer, size):
         yield replace(shard, first=first + shard.first)
-
-
-def _cut(shard: Shard, limit: int | None) -> Shard:
-    """The shard without the documents at or after number `limit`."""
-    count = len(shard.ids) if limit is None else min(limit - shard.first, len(shard.ids))
-    end = int(shard.starts[count]) if count < len(shard.ids) else len(shard.tokens)
-    given = None if shard.given is None else shard.given[:count]
-    return Shard(shard.first, shard.ids[:count], shard.tokens[:end], shard.starts[:count], given)
 
 
 def _save_shard(job: Job, index: int, shard: Shard) -> None:

@@ -17,6 +17,7 @@ from recallscope.disk import replaced
 from recallscope.slicing.sources import TextLike, resolve_text
 from recallscope.slicing.tagging.tags import tag
 from recallscope.text import Shard, load_tokenizer, read_token_array, tokenize
+from recallscope.text.shards import limited
 
 COLUMNS = ("distance_2", "distance_3", "distance_4", "opportunity", "match")
 
@@ -68,7 +69,7 @@ def _median_bin(distances: np.ndarray) -> dict[str, int]:
 def _shards(text: TextLike | None, tokenizer: str | Path | None, limit: int | None) -> Iterator[Shard]:
     source = resolve_text(text).open()
     if isinstance(source, Path):
-        return read_token_array(source, None)
+        return limited(read_token_array(source, None), limit)
     return tokenize(islice(source, limit), load_tokenizer(tokenizer) if tokenizer else bundled_tokenizer())
 
 

@@ -121,6 +121,17 @@ def read_token_array(path: str | Path, eos: int | None, size: int = SHARD_TOKENS
         begin, first = end, first + len(starts)
 
 
+def limited(shards: Iterable[Shard], limit: int | None) -> Iterator[Shard]:
+    """The shards without the documents at or after number `limit`; nothing is read after them."""
+    for shard in shards:
+        if limit is not None and shard.first >= limit:
+            return
+        count = len(shard.ids) if limit is None else min(limit - shard.first, len(shard.ids))
+        end = int(shard.starts[count]) if count < len(shard.ids) else len(shard.tokens)
+        given = None if shard.given is None else shard.given[:count]
+        yield Shard(shard.first, shard.ids[:count], shard.tokens[:end], shard.starts[:count], given)
+
+
 def _check_ids(path: Path, block: np.ndarray) -> None:
     """Before they are cast to 32 bits, where others would turn into valid ones."""
     low, high = int(block.min()), int(block.max())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from recallscope.bounds.demand import demand
 from recallscope.prompting.continuations import Question, read_questions, slice_continuations
 from recallscope.prompting.continuations.command import continuations_command
 from recallscope.slicing.attribution import attribute
@@ -114,6 +115,11 @@ def test_the_gap_is_that_of_the_answers_alone(bundled, finished):
     losses = np.concatenate([losses_alone(bundled, q, q.right[0], 16) for q in questions()])
     assert found.gap.value == pytest.approx(float(losses.astype(np.float64).mean()) - 2, rel=1e-9)
     assert sum(row["contribution"] for row in found.table.to_pylist()) == pytest.approx(found.gap.value, rel=1e-9)
+
+
+def test_no_memory_is_asked_about_answers_alone(finished):
+    with pytest.raises(ValueError, match="records: one row for each token is needed, got answers alone"):
+        demand(finished[0])
 
 
 def test_accuracy_from_first_principles(bundled, finished):

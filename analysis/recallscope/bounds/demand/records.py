@@ -80,6 +80,8 @@ def open_source(records: Any, per_million: float) -> Source:
     metadata = json.loads(raw) if raw else {}
     if metadata.get("unit", "token") != "token":
         raise ValueError("records: one row for each token is needed, got segments of models whose tokenizers differ")
+    if metadata.get("given"):
+        raise ValueError("records: one row for each token is needed, got answers alone, whose contexts were given")
     tokens = metadata.get("training_tokens")
     rare = threshold_count(per_million, tokens) if tokens and "count" in schema.names else None
     source = Source(read, tuple(schema.names), metadata, rare)
