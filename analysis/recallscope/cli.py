@@ -86,7 +86,7 @@ def slice_command(
     by: Annotated[
         str, typer.Option(help="Partition of the printed table: recall, distance, count, position, opportunity.")
     ] = "recall",
-    device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
+    device: Annotated[str, typer.Option(help="torch device, or auto: spread over all.")] = "cpu",
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, ...: dtype of Hugging Face models.")] = None,
     batch_tokens: Annotated[int, typer.Option(help="Input tokens per batch.")] = 8192,
     engine: Annotated[

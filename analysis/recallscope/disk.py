@@ -51,6 +51,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(trouble, os.strerror(trouble), str(path)) from None
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 as `replaced` does: whole or not at all, line ends as they are."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 def _let_go(error: BaseException | None) -> None:
     """Drop what the frames of an error hold: torch's open file, and the room on disk that it takes."""
     while error is not None:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
-from recallscope.disk import replaced
+from recallscope.disk import replaced, write_text
 
 
 def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -19,8 +19,7 @@ def save_model(model: LanguageModel, folder: str | Path, dtype: torch.dtype = to
     weights = {name: value.detach().to(dtype).contiguous() for name, value in _stored(model).items()}
     with replaced(folder / "model.safetensors") as temporary:
         save_file(weights, temporary, metadata={"format": "pt"})
-    with replaced(folder / "config.json") as temporary:
-        temporary.write_text(model.config.to_json())
+    write_text(folder / "config.json", model.config.to_json())
 
 
 def _stored(model: LanguageModel) -> dict[str, torch.Tensor]:

@@ -18,7 +18,7 @@ from recallscope.budgets.clusters import effective_share, entropy, histogram
 from recallscope.budgets.protocol import Clusters, Protocol, World, load_world
 from recallscope.budgets.specialise import Row, generic_row, low_rank, specialised, taught
 from recallscope.checks import check_folder
-from recallscope.disk import locked, replaced
+from recallscope.disk import locked, replaced, write_text
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 
 Log = Callable[[str], None]
@@ -63,8 +63,7 @@ def _run(folder: Path, protocol: Protocol, own: dict[str, str], log: Log, comman
     left = [file for file in files if not file.exists()]
     if left:
         world = load_world(protocol, own)  # before anything is written: it may be refused
-        with replaced(folder / NOTE) as temporary:
-            temporary.write_text(note)
+        write_text(folder / NOTE, note)
         keep_freed_memory()
         source = command or "recallscope.budgets.run_budgets"
         made = origin() | {"torch": torch.__version__, "device": "cpu", "source": source}

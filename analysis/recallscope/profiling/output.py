@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from recallscope import look
+from recallscope.disk import write_text
 from recallscope.evidence import write_evidence
 from recallscope.profiling.tables import format_crossings, format_measurements, format_notes, format_roofs
-from recallscope.slicing.report.page import write_page
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -37,7 +37,7 @@ def write_results(table: pa.Table, roofs: pa.Table, out: Path, text: str) -> Non
     """Rows of roofs and measurements as `.jsonl`, and all figures that they allow as `.html`, of one name."""
     rows = pa.concat_tables([roofs, table], promote_options="permissive")
     write_evidence(rows, out.with_suffix(".jsonl"))
-    write_page(out.with_suffix(".html"), figures_page(figures(table, roofs), text))
+    write_text(out.with_suffix(".html"), figures_page(figures(table, roofs), text))
 
 
 def write_roofline(table: pa.Table | None, roofs: pa.Table, out: Path, text: str) -> None:
@@ -46,7 +46,7 @@ def write_roofline(table: pa.Table | None, roofs: pa.Table, out: Path, text: str
 
     write_evidence(roofs, out.with_suffix(".jsonl"))
     if table is not None:
-        write_page(out.with_suffix(".html"), figures_page([roofline_figure(table, roofs)], text))
+        write_text(out.with_suffix(".html"), figures_page([roofline_figure(table, roofs)], text))
 
 
 def figures(table: pa.Table, roofs: pa.Table) -> list[Figure]:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from recallscope.disk import replaced
+from recallscope.disk import replaced, write_text
 from recallscope.slicing.records import TAG_COLUMNS
 from recallscope.slicing.scoring.windows import cut_windows
 from recallscope.slicing.settings import SliceSettings
@@ -79,7 +78,7 @@ def tokenize_text(job: Job, source: Iterable[Document] | Path, tokenizer: Encode
         advance(len(shard.tokens))
     if not index:
         raise ValueError("text: no documents in it")
-    _write_json(done, {"shards": index})
+    write_text(done, json.dumps({"shards": index}) + "\n")
     return index
 
 
@@ -112,6 +111,12 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write `.npz` under a temporary name, then rename."""
     with replaced(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write `.npy` in the same way."""
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array)
 
 
 def load_shard(job: Job, index: int) -> Shard:
@@ -174,8 +179,3 @@ def given_contexts(job: Job, shards: int, wanted: Sequence[int]) -> dict[int, np
 def clean(job: Job) -> None:
     """Drop the unfinished work of a finished run."""
     shutil.rmtree(job.work)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with replaced(path) as temporary:
-        temporary.write_text(json.dumps(content) + "\n")

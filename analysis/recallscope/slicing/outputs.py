@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recallscope.disk import replaced
+from recallscope.disk import write_text
 from recallscope.slicing.attribution import atoms, report, write_atoms
 from recallscope.slicing.attribution.thresholds import threshold_count
 from recallscope.slicing.job import Job, clean, document_ids, given_contexts, has_given
 from recallscope.slicing.merge import merge
 from recallscope.slicing.records import read_records, write_records
-from recallscope.slicing.report.page import page
+from recallscope.slicing.report import write_report
 from recallscope.slicing.report.section import Section
 from recallscope.slicing.report.views import document_views, token_views
 from recallscope.slicing.segments import Mixed, scored_sizes, segment_rows, segment_views
@@ -97,11 +97,9 @@ def write_outputs(
     write_atoms(reduced, out / "atoms.parquet")
     sections = [section for make in further if (section := make(out))]
     found = report(reduced) | {section.name: section.numbers for section in sections}
-    with replaced(out / "report.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
+    write_text(out / "report.json", json.dumps(found, indent=1) + "\n")
     names_of = [row["slice"] for row in found["comparisons"][0]["partitions"]["recall"]]
     shown = partial(segment_views, mixed) if mixed else partial(token_views, tokenizer)
     views = document_views(read_records(out), reduced, names_of, ids, shown, partial(given_contexts, job, shards))
-    with replaced(out / "report.html") as temporary:
-        temporary.write_text(page(found, views, sections), encoding="utf-8", newline="\n")
+    write_report(out / "report.html", found, views, sections)
     clean(job)

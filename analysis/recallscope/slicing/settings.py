@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recallscope.checks import check_folder, parsed
-from recallscope.disk import replaced
+from recallscope.disk import write_text
 from recallscope.slicing.attribution.thresholds import CONVENTIONS, ZOOLOGY
 from recallscope.slicing.scoring.windows import Windowing
 from recallscope.text import Document
@@ -127,8 +127,7 @@ def claim_folder(out: Path, manifest: dict[str, Any]) -> None:
         if (out / name).exists():
             raise ValueError(f"out: {out} holds a {name} of an unknown run; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    with replaced(file) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=2) + "\n")
+    write_text(file, json.dumps(manifest, indent=2) + "\n")
 
 
 @contextmanager

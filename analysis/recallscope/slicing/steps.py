@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from recallscope.disk import replaced
 from recallscope.slicing.engines import LOCAL, Engine
 from recallscope.slicing.engines.engine import Advance, Step
-from recallscope.slicing.job import Job, load_shard, save_arrays, token_shards
+from recallscope.slicing.job import Job, load_shard, save_array, save_arrays, token_shards
 from recallscope.slicing.scoring.losses_file import LossesFile
 from recallscope.slicing.scoring.score import Scorer, check_finite, score_shard
 from recallscope.slicing.scoring.windows import cut_windows, visible_context
@@ -63,8 +62,7 @@ def count_training(
     path = job.work / "counts.parquet"
     if not path.exists():
         if not job.queries_path.exists():
-            with replaced(job.queries_path) as temporary, open(temporary, "wb") as file:
-                np.save(file, queries(token_shards(job, shards), job.settings.ngram, job.vocabulary))
+            save_array(job.queries_path, queries(token_shards(job, shards), job.settings.ngram, job.vocabulary))
         parts = job.counted_parts() or engine.parts()
         missing = [part for part in range(parts) if not job.part_path(part, parts).exists()]
         engine.map(partial(counting, job, parts, training, tokenizer, source), missing, advance, _quiet)
@@ -143,8 +141,7 @@ def scoring(job: Job, open_model: Callable[[], Scorer | LossesFile]) -> Step:
             check_finite(losses, scored, model, shard)
             lines = model.notes.copy()
             model.notes.clear()
-        with replaced(job.losses_path(model.name, index)) as temporary, open(temporary, "wb") as file:
-            np.save(file, losses)
+        save_array(job.losses_path(model.name, index), losses)
         return [*lines]
 
     return step

@@ -9,11 +9,11 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from recallscope.disk import write_text
 from recallscope.frontier.axes import COLUMNS, COSTS, QUALITIES
 from recallscope.frontier.explorer.payload import payload
 from recallscope.slicing.report import embed
 from recallscope.slicing.report.figures import templates
-from recallscope.slicing.report.page import write_page
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ def write_explorer(path: str | os.PathLike[str], table: pa.Table, start: Frontie
     target = Path(path)
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise ValueError(f"path: a file in a folder that exists, got {str(target)!r}")
-    write_page(target, text)
+    write_text(target, text)
 
 
 def page(table: pa.Table, start: Frontier | None = None) -> str:

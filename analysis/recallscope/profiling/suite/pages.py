@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from recallscope.disk import write_text
 from recallscope.evidence import evidence, read_evidence
 from recallscope.profiling.output import figures, figures_page
 from recallscope.profiling.suite.ledger import of_mode
-from recallscope.slicing.report.page import write_page
 
 
 def draw(folder: Path, pages: Path) -> list[Path]:
@@ -24,7 +24,7 @@ def draw(folder: Path, pages: Path) -> list[Path]:
             if _timed(table):
                 page = pages / f"{name}-{mode}.html"
                 title = f"{name}, {mode}: {roofs.to_pylist()[0]['subject']}"
-                write_page(page, figures_page(figures(table, roofs), _empty_cells(table), title))
+                write_text(page, figures_page(figures(table, roofs), _empty_cells(table), title))
                 made.append(page)
     return made
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 from typing import Any
 
+from recallscope.disk import write_text
 from recallscope.slicing.report import embed, figures, section, tables, tokens, words
 from recallscope.slicing.report.section import Section
 
@@ -29,21 +28,7 @@ def write_report(
 
     The file appears under its name only when complete.
     """
-    write_page(path, page(report, views, sections))
-
-
-def write_page(path: str | os.PathLike[str], text: str) -> None:
-    """Write HTML so that it appears under its name only when complete: a temporary name in its folder, then rename."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_text(path, page(report, views, sections))
 
 
 def page(report: Report, views: Sequence[Mapping[str, Any]] = (), sections: Sequence[Section] = ()) -> str:
@@ -147,9 +132,3 @@ def _flat(settings: Report, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 def _asset(name: str) -> str:
     return files("recallscope.slicing.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current

@@ -129,9 +129,10 @@ def score_of(model: Any, name: str) -> Score:
     if not splits(model):
         return full_logits(model, device, vocabulary)
     body, head = model.base_model, model.get_output_embeddings()
+    words = no_cache(body)
 
     def hidden(ids: Any) -> Any:
-        return body(input_ids=ids, **no_cache(body)).last_hidden_state
+        return body(input_ids=ids, **words).last_hidden_state
 
     return head_in_chunks(hidden, on_its_device(head), device)
 

@@ -19,7 +19,7 @@ from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.model import LanguageModel
 from recallscope.bundled import TRAINING_PACKAGES, bundled_tokenizer, documents
 from recallscope.checks import check_device, check_folder, parsed
-from recallscope.disk import locked, replaced
+from recallscope.disk import locked, replaced, write_text
 from recallscope.text import Tokenizer, load_tokenizer, read_documents
 from recallscope.training.language.copying import copy_losses
 from recallscope.training.language.loop import TrainingConfig, losses, train
@@ -72,8 +72,7 @@ def train_language_model(
         with replaced(out / "tokenizer.json") as temporary:
             chosen.backend.save(str(temporary))
         card = model_card(trained, config, out, array, text, chosen) | {"command": command}
-        with replaced(out / CARD) as temporary:
-            temporary.write_text(json.dumps(card, indent=2) + "\n")
+        write_text(out / CARD, json.dumps(card, indent=2) + "\n")
         for name in ("checkpoint.pt", NOTE):
             (out / name).unlink(missing_ok=True)
     return card
@@ -94,8 +93,7 @@ def _claim(out: Path, command: str) -> dict[str, Any] | None:
                 for leftover in ("checkpoint.pt", NOTE):
                     (out / leftover).unlink(missing_ok=True)  # killed while it tidied up
                 return held
-    with replaced(out / NOTE) as temporary:
-        temporary.write_text(json.dumps({"command": command}) + "\n")
+    write_text(out / NOTE, json.dumps({"command": command}) + "\n")
     return None
 
 

@@ -16,7 +16,7 @@ from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.config import ModelConfig
 from recallscope.architectures.folder import save_model
 from recallscope.architectures.model import LanguageModel, cross_entropy
-from recallscope.disk import replaced
+from recallscope.disk import write_text
 from recallscope.training.language.optimisation import muon_and_adamw, resume, save_checkpoint, update
 
 
@@ -125,8 +125,7 @@ def _cut_log(path: Path, step: int) -> None:
     """Drop the log's lines from `step` on: they were written after the checkpoint that is resumed."""
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)[:step]
-        with replaced(path) as temporary:
-            temporary.write_text("".join(lines))
+        write_text(path, "".join(lines))
 
 
 def losses(folder: str | Path) -> Iterator[dict]:

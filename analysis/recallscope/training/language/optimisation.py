@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from recallscope.architectures.model import LanguageModel
-from recallscope.disk import replaced
+from recallscope.training.checkpoint import read_checkpoint, write_checkpoint
 
 
 def muon_and_adamw(model: LanguageModel, rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
@@ -44,18 +44,15 @@ def save_checkpoint(
 ) -> None:
     """Everything that a run needs to go on, replaced by rename; `identity` says what the run is."""
     states = [optimizer.state_dict() for optimizer in optimizers]
-    saved = {"identity": identity, "step": step, "model": model.state_dict(), "optimizers": states}
-    with replaced(path) as temporary:
-        torch.save(saved, temporary)
+    write_checkpoint(path, identity, step=step, model=model.state_dict(), optimizers=states)
 
 
 def resume(path: Path, identity: str, model: LanguageModel, optimizers: list[torch.optim.Optimizer]) -> int:
     """Restore a checkpoint and return the step to go on with; 0 when there is none. Another run's is refused."""
-    if not path.exists():
+    refusal = f"folder: {path.parent} holds a run of another configuration; choose another folder"
+    saved = read_checkpoint(path, identity, refusal)
+    if saved is None:
         return 0
-    saved = torch.load(path, weights_only=True)
-    if saved["identity"] != identity:
-        raise ValueError(f"folder: {path.parent} holds a run of another configuration; choose another folder")
     model.load_state_dict(saved["model"])
     for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
         optimizer.load_state_dict(state)

@@ -14,7 +14,7 @@ from torch import nn
 
 from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.config import ModelConfig
-from recallscope.disk import replaced
+from recallscope.training.checkpoint import read_checkpoint, write_checkpoint
 from recallscope.training.members.crew import Crew
 from recallscope.training.members.members import Member
 from recallscope.training.members.mix import Mix, named
@@ -102,18 +102,15 @@ def groups_of(members: int, elements: int) -> int:
 
 
 def _save(path: Path, identity: str, step: int, crews: list[Crew]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as temporary:
-        torch.save({"identity": identity, "step": step, "crews": [crew.state_dict() for crew in crews]}, temporary)
+    write_checkpoint(path, identity, step=step, crews=[crew.state_dict() for crew in crews])
 
 
 def _resume(path: Path, identity: str, crews: list[Crew]) -> int:
     """Restore a checkpoint and return the step to go on with; 0 when there is none."""
-    if not path.exists():
+    refusal = f"folder: {path.parent} holds a run with other settings; choose another folder"
+    saved = read_checkpoint(path, identity, refusal)
+    if saved is None:
         return 0
-    saved = torch.load(path, weights_only=True)
-    if saved["identity"] != identity:
-        raise ValueError(f"folder: {path.parent} holds a run with other settings; choose another folder")
     for crew, state in zip(crews, saved["crews"], strict=True):
         crew.load_state_dict(state)
     return saved["step"]

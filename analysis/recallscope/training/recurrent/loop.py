@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from recallscope.allocator import keep_freed_memory
 from recallscope.architectures.recurrent_transformer import TransformerModel, TransformerShape
-from recallscope.disk import replaced
 from recallscope.tasks.task import Examples, Task
+from recallscope.training.checkpoint import read_checkpoint, write_checkpoint
 
 _TRAINING, _VALIDATION, _TEST = range(3)  # streams of random numbers
 _EVALUATED = 64  # examples at once while evaluating
@@ -162,18 +162,14 @@ def _seed(seed: int, stream: int, place: int) -> int:
 
 
 def _save(file: Path, identity: str, curve: list[Point], model: TransformerModel, optimizer: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    saved = {"identity": identity, "curve": [asdict(point) for point in curve], "model": model.state_dict()}
-    with replaced(file) as temporary:
-        torch.save(saved | {"optimizer": optimizer.state_dict()}, temporary)
+    points = [asdict(point) for point in curve]
+    write_checkpoint(file, identity, curve=points, model=model.state_dict(), optimizer=optimizer.state_dict())
 
 
 def _resume(file: Path, identity: str, model: TransformerModel, optimizer: Any) -> list[Point]:
-    if not file.exists():
+    saved = read_checkpoint(file, identity, f"file: {file} holds a run with other settings; choose another")
+    if saved is None:
         return []
-    saved = torch.load(file, weights_only=True)
-    if saved["identity"] != identity:
-        raise ValueError(f"file: {file} holds a run with other settings; choose another")
     model.load_state_dict(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
     return [Point(**point) for point in saved["curve"]]

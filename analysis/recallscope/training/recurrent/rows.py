@@ -14,7 +14,7 @@ from recallscope.architectures.recurrent_transformer import (
     prefill_flops,
     state_elements,
 )
-from recallscope.disk import locked, replaced
+from recallscope.disk import locked, write_text
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.training.recurrent.runs import Result, Run
 
@@ -103,8 +103,7 @@ def _write_rows(results: list[Result], rows: str | Path, curves: str | Path, com
     old = [json.loads(line) for line in Path(curves).read_text().splitlines()] if Path(curves).exists() else []
     same = {_curve_key(line) for line in lines}
     lines = [line for line in old if _curve_key(line) not in same] + lines
-    with replaced(curves) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_text(curves, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from recallscope.checks import check_device, check_folder
-from recallscope.disk import locked, replaced
+from recallscope.disk import locked, write_text
 from recallscope.evidence import evidence, origin, read_evidence, write_evidence
 from recallscope.progress import progress_bar
 from recallscope.training.members.mix import named
@@ -71,7 +71,7 @@ def _claim(folder: Path, sweep: Sweep) -> None:
     note = folder / "sweep.json"
     if note.exists() and note.read_text() != text:
         raise ValueError(f"folder: {folder} holds another sweep (tasks, recipe, rates or seeds differ); choose another")
-    _write(text, note)
+    write_text(note, text)
 
 
 def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callable[[str], None], command: str) -> None:
@@ -97,14 +97,9 @@ def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callabl
         {"subject": subject.name, **asdict(o.member), "curve": [[step, *map(finite, ends)] for step, *ends in o.curve]}
         for o in outcomes
     ]
-    _write("".join(json.dumps(curve) + "\n" for curve in curves), file.with_suffix(".curves.json"))
+    write_text(file.with_suffix(".curves.json"), "".join(json.dumps(curve) + "\n" for curve in curves))
     write_evidence(evidence(row for o in outcomes for row in member_rows(sweep, subject, o, setting)), file)
     shutil.rmtree(place)
-
-
-def _write(text: str, path: Path) -> None:
-    with replaced(path) as temporary:
-        temporary.write_text(text)
 
 
 def _slug(name: str) -> str:
