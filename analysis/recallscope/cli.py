@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recallscope import options
 from recallscope.architectures.command import cost_command, state_command
 from recallscope.audit.command import audit_command
 from recallscope.bounds.command import bound_app
@@ -49,8 +50,6 @@ Text = Annotated[
         help="File, folder, .jsonl[.gz|.zst], .parquet, .npy/.bin/.kld tokens, or hf:NAME [default: held-out packages]."
     ),
 ]
-TokenizerOption = Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 
 
 @app.callback()
@@ -68,9 +67,9 @@ def slice_command(
     ] = None,
     text: Text = None,
     out: Annotated[Path, typer.Option(help="Folder for records, atoms and report.")] = Path("run"),
-    tokenizer: TokenizerOption = None,
-    counts: Annotated[str | None, typer.Option(help="Saved n-gram counts of the training text.")] = None,
-    training_text: Annotated[str | None, typer.Option(help="Training text to count in (a source like --text).")] = None,
+    tokenizer: options.Tokenizer = None,
+    counts: options.Counts = None,
+    training_text: options.TrainingText = None,
     convention: Annotated[
         str | None,
         typer.Option(
@@ -79,23 +78,21 @@ def slice_command(
     ] = None,
     window: Annotated[int, typer.Option(help="Input tokens per window.")] = 1024,
     stride: Annotated[int | None, typer.Option(help="New tokens per window [default: the window].")] = None,
-    bos: Annotated[str, typer.Option(help="first, each-window or none.")] = "first",
-    ngram: Annotated[int, typer.Option(help="2, 3 or 4 tokens make a repeat.")] = 2,
-    per_million: Annotated[float, typer.Option(help="Rare: at most so often per million training tokens.")] = 0.125,
+    bos: options.Bos = "first",
+    ngram: options.Ngram = 2,
+    per_million: options.PerMillion = 0.125,
     limit: Annotated[int | None, typer.Option(help="Only the first so many documents.")] = None,
-    by: Annotated[
-        str, typer.Option(help="Partition of the printed table: recall, distance, count, position, opportunity.")
-    ] = "recall",
-    device: Annotated[str, typer.Option(help="torch device, or auto: spread over all.")] = "cpu",
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, ...: dtype of Hugging Face models.")] = None,
-    batch_tokens: Annotated[int, typer.Option(help="Input tokens per batch.")] = 8192,
+    by: options.By = "recall",
+    device: options.Device = "cpu",
+    dtype: options.Dtype = None,
+    batch_tokens: options.BatchTokens = 8192,
     engine: Annotated[
         str, typer.Option(help="local, daft (workers on this machine) or ray (a cluster: see RAY_ADDRESS).")
     ] = "local",
     workers: Annotated[
         int | None, typer.Option(help="Models at work at one time [default: 1; ray: one per GPU or machine].")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Score a text with two or more models and say which tokens explain the gap between them."""
     from recallscope.bounds.demand.sliced import slice_text
@@ -126,9 +123,9 @@ def slice_command(
 def tag_command(
     text: Text = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file for one row per token.")] = None,
-    tokenizer: TokenizerOption = None,
+    tokenizer: options.Tokenizer = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many documents.")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Repeats in a text, without any model: how often and how far back each token's n-gram was seen."""
     from recallscope.slicing.tag_text import tag_text

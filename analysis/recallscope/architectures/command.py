@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+from recallscope import options
+
 Architectures = Annotated[
     list[str], typer.Argument(help="Presets, mixers with options (attention:width=512,heads=8), or model folders.")
 ]
@@ -20,7 +21,7 @@ def state_command(
     length: Annotated[str, typer.Option(help="Tokens seen, separated by commas.")] = "4096,131072",
     dtype: Dtype = "bfloat16",
     state_dtype: StateDtype = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """State that survives between two decoding steps, stored and read, and where two architectures cross."""
     from recallscope.architectures.tables import STATE_COLUMNS
@@ -34,7 +35,7 @@ def cost_command(
     batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
     dtype: Dtype = "bfloat16",
     state_dtype: StateDtype = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Parameters, FLOPs per token of training, prefill and decoding, bytes per decoding step, and the crossings."""
     from recallscope.architectures.tables import COST_COLUMNS

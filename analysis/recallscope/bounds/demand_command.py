@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recallscope import options
+
 if TYPE_CHECKING:
     from recallscope.bounds.demand.corpus import Demand
     from recallscope.bounds.demand.states import AtState
@@ -17,15 +19,15 @@ if TYPE_CHECKING:
 def demand_command(
     records: Annotated[Path | None, typer.Option(help="records.parquet of a run, or its folder.")] = None,
     text: Annotated[str | None, typer.Option(help="A text to tag instead [default: held-out packages].")] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")] = None,
+    tokenizer: options.Tokenizer = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many documents of the text.")] = None,
     state_bits: Annotated[str, typer.Option(help="States in bits, separated by commas.")] = "256,4096,65536,1048576",
     memoryless: Annotated[str | None, typer.Option(help="Model whose losses lack memory [default: second].")] = None,
     whole: Annotated[str | None, typer.Option(help="Model that sees the whole context [default: first].")] = None,
     reach: Annotated[int | None, typer.Option(help="Tokens that the memoryless model sees.")] = None,
-    per_million: Annotated[float, typer.Option(help="Rare: at most so often per million training tokens.")] = 0.125,
+    per_million: options.PerMillion = 0.125,
     out: Annotated[Path | None, typer.Option(help="JSON Lines file for the rows of evidence; a figure beside.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """How many hits memories of every size can serve, and how much a state of so many bits can gain at most."""
     from recallscope.bounds.demand.corpus import demand

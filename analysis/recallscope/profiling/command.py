@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from recallscope import options
+
 LENGTHS = {"cpu": "256,512,1024,2048", "cuda": "2048,4096,8192,16384,32768"}
 SHAPES = {"cpu": {"B": 1, "H": 4, "V": 64}, "cuda": {"B": 16, "H": 16, "V": 64}}
 Out = Annotated[
     Path | None, typer.Option(help="FILE.jsonl or FILE.html: rows of evidence and a page of figures, side by side.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda[:n].")]
 Dtype = Annotated[
     str | None, typer.Option(help="float32, bfloat16, float16, float64 [default: bfloat16 on a GPU, else float32].")
@@ -39,7 +40,7 @@ def profile_command(
     counters: Annotated[bool, typer.Option("--counters", help="FLOPs and bytes by Nsight Compute, on a GPU.")] = False,
     energy: Annotated[bool, typer.Option("--energy", help="Joules by NVML, on a CPU by RAPL; 2 s for each.")] = False,
     out: Out = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Time of operators beside their useful and executed FLOPs, the bytes of the fused limit, and measured roofs."""
     from recallscope_kernels.ops import Shape, check_mode, operator_by_name
@@ -85,7 +86,7 @@ def roofline_command(
     dtype: Dtype = None,
     device: Device = "cpu",
     out: Out = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """What this device really copies and multiplies, and where measured operators lie under that."""
     from recallscope_kernels.profiling import DTYPES, device_facts, measured_roofs

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from recallscope import options
+
 
 def zero_shot_command(
     models: Annotated[list[str], typer.Argument(help="Bundled names, folders (Hugging Face or ours), hub names.")],
@@ -21,11 +23,11 @@ def zero_shot_command(
     map_to: Annotated[
         str, typer.Option(help="words of the tokenizer, or ids: those of the task as they are.")
     ] = "words",
-    tokenizer: Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")] = None,
+    tokenizer: options.Tokenizer = None,
     by_distance: Annotated[bool, typer.Option(help="Also by distance of the answer.")] = False,
     show: Annotated[bool, typer.Option(help="Print the first prompt of each model on stderr.")] = False,
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, ...: dtype of Hugging Face models.")] = None,
+    dtype: options.Dtype = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens per batch.")] = 8192,
     as_json: Annotated[bool, typer.Option("--json", help="The rows of evidence as the last line of stdout.")] = False,
 ) -> None:

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-train_app = typer.Typer(no_args_is_help=True, help="Train models.")
+from recallscope import options
 
-TokenizerOption = Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+train_app = typer.Typer(no_args_is_help=True, help="Train models.")
 
 
 @train_app.command("lm")
@@ -24,7 +23,7 @@ def train_lm(
     text: Annotated[
         str | None, typer.Option(help="Training text, as for slice --text [default: installed packages].")
     ] = None,
-    tokenizer: TokenizerOption = None,
+    tokenizer: options.Tokenizer = None,
     tokens: Annotated[int, typer.Option(help="Tokens to train on.")] = 20_070_400,
     batch: Annotated[int, typer.Option(help="Windows per step.")] = 2,
     learning_rate: Annotated[float, typer.Option(help="Peak of Muon and AdamW.")] = 2e-3,
@@ -69,7 +68,7 @@ def train_task(
     bfloat16: Annotated[bool, typer.Option(help="Products in bfloat16.")] = False,
     compile: Annotated[bool, typer.Option(help="Compile the models (on CPU with a C++ compiler).")] = False,
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train mixers on a recall task: every rate and seed at once, the best rate with its spread."""
     from recallscope.tasks.names import settings_of
@@ -92,7 +91,7 @@ def sweep_command(
     also: Annotated[list[str] | None, typer.Option(help="A further subject, as for train task; repeatable.")] = None,
     load: Load = None,
     device: Annotated[str, typer.Option(help="torch device.")] = "cpu",
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Run a named sweep: those of published figures, and the one whose results are in this repository."""
     from recallscope.training.sweeps.command import load_mixers, planned

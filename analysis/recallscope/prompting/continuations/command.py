@@ -8,28 +8,28 @@ from typing import Annotated
 
 import typer
 
+from recallscope import options
+
 
 def continuations_command(
     models: Annotated[list[str], typer.Argument(help="At least 2, reference first: as of `recallscope slice`.")],
     file: Annotated[str, typer.Option(help=".jsonl of context and continuation, or a .json task of BIG-bench.")],
     out: Annotated[Path, typer.Option(help="Folder for records, atoms and report.")] = Path("run"),
-    tokenizer: Annotated[str | None, typer.Option(help="tokenizer.json, or a folder that holds one.")] = None,
-    counts: Annotated[str | None, typer.Option(help="Saved n-gram counts of the training text.")] = None,
-    training_text: Annotated[str | None, typer.Option(help="Training text to count in (a source like --text).")] = None,
+    tokenizer: options.Tokenizer = None,
+    counts: options.Counts = None,
+    training_text: options.TrainingText = None,
     window: Annotated[
         int, typer.Option(help="Input tokens of a model at most; longer contexts lose their start.")
     ] = 1024,
-    bos: Annotated[str, typer.Option(help="first, each-window or none.")] = "first",
-    ngram: Annotated[int, typer.Option(help="2, 3 or 4 tokens make a repeat.")] = 2,
-    per_million: Annotated[float, typer.Option(help="Rare: at most so often per million training tokens.")] = 0.125,
+    bos: options.Bos = "first",
+    ngram: options.Ngram = 2,
+    per_million: options.PerMillion = 0.125,
     limit: Annotated[int | None, typer.Option(help="Only the first so many questions.")] = None,
-    by: Annotated[
-        str, typer.Option(help="Partition of the printed table: recall, distance, count, position, opportunity.")
-    ] = "recall",
-    device: Annotated[str, typer.Option(help="torch device, or auto: spread over all.")] = "cpu",
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, ...: dtype of Hugging Face models.")] = None,
-    batch_tokens: Annotated[int, typer.Option(help="Input tokens per batch.")] = 8192,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")] = False,
+    by: options.By = "recall",
+    device: options.Device = "cpu",
+    dtype: options.Dtype = None,
+    batch_tokens: options.BatchTokens = 8192,
+    as_json: options.Json = False,
 ) -> None:
     """Score what follows a context with two or more models: the gap by recall, and accuracy where there are choices."""
     from recallscope.prompting.continuations.run import slice_continuations
