@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from recallscope.architectures.recurrent_transformer import (
     TransformerLayer,
     TransformerModel,
     TransformerShape,
+    parameters_count,
 )
 from scipy.special import erf
 from torch import Tensor
@@ -227,6 +229,21 @@ def test_positions_and_a_head_of_its_own_may_be_chosen():
     assert still.close(same[1][1]).equal(still.close(still.step(torch.full((1, 1), 3), 0, None)[1]))
 
 
+def test_periodic_positions_are_those_of_the_place_in_the_block():
+    """A whole model with such positions is that with absolute ones, whose table repeats itself."""
+    torch.manual_seed(10)
+    shape = TransformerShape(**SHAPE, block=4, variant="accumulate", periodic=True)
+    short, long = TransformerModel(shape), TransformerModel(replace(shape, periodic=False))
+    assert parameters_count(shape) == sum(weight.numel() for weight in short.parameters())
+    weights = short.state_dict()
+    repeated = weights | {"position": weights["position"].repeat(-(-shape.context // 4), 1)[: shape.context]}
+    long.load_state_dict(repeated)
+    ids = torch.randint(17, (B, N))
+    torch.testing.assert_close(short(ids), long(ids), rtol=0, atol=1e-6)
+    state = short.step(ids[:, :4], 0, None)[1]
+    torch.testing.assert_close(short.step(ids[:, 4:7], 4, state)[0], long(ids)[:, :4], rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -234,6 +251,7 @@ def test_positions_and_a_head_of_its_own_may_be_chosen():
         ({"heads": 5}, "heads: must divide the width, got width 12 and heads 5"),
         ({"layers": 2, "block": 4}, "layers: 1 in a recurrent model, got 2"),
         ({"variant": "accumulate"}, "variant, learned: of recurrent models alone"),
+        ({"periodic": True}, "periodic: of models with positions and a block, got positions or block missing"),
         ({"block": 0}, "block: at least 1 token, got 0"),
         ({"block": 4, "variant": "keep"}, "variant: one of forget, accumulate, accumulate_outputs, got 'keep'"),
         ({"block": 4, "variant": "accumulate", "alpha": 1.5}, r"alpha: in \[0, 1\], got 1.5"),

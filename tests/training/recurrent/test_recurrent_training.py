@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from recallscope.architectures.recurrent_transformer import TransformerModel, Tr
 from recallscope.bundled import held_out_documents
 from recallscope.evidence import evidence, read_evidence, write_evidence
 from recallscope.tasks.copying import Copying, SelectiveCopying
-from recallscope.training.recurrent.loop import Point, Settings, score, train_by_plan
+from recallscope.training.recurrent.loop import Point, Settings, _batches, score, train_by_plan
 from recallscope.training.recurrent.plans import CopyPlan, TextPlan
 from recallscope.training.recurrent.rows import curve_of, result_rows, write_rows
 from recallscope.training.recurrent.runs import Result, Run, copy_run, full_runs, reduced_runs, train_runs
@@ -72,9 +73,9 @@ def test_the_copy_plan_doubles_the_noise_and_lowers_the_rate():
     stages = []
     for step, loss in ((50, 1.0), (100, 0.2), (150, 0.4), (200, 0.1), (250, 0.5), (300, 0.7)):
         interval = plan(curve)
-        assert interval is not None and interval.validation == interval.task
-        stages.append((interval.task, round(interval.rate, 9)))
-        curve.append(point(step, loss, 0.5, interval.task.length))
+        assert interval is not None and interval.tasks == (interval.validation,)
+        stages.append((interval.validation, round(interval.rate, 9)))
+        curve.append(point(step, loss, 0.5, interval.validation.length))
     first, second = 1e-3 * (1 - 256 / 1024), 1e-3 * (1 - 256 / 1024) * (1 - 512 / 1024)
     last = second * (1 - math.exp(-0.5))
     expected = [(128, 1e-3), (128, 1e-3), (256, first), (256, first), (512, second), (512, last)]
@@ -86,7 +87,28 @@ def test_the_copy_plan_doubles_the_noise_and_lowers_the_rate():
     assert CopyPlan(False).task(32) == Copying(noise=32)
     for threshold, noise in ((0.3, 64), (0.1, 32)):
         interval = CopyPlan(False, threshold=threshold)([point(50, 0.2)])
-        assert interval is not None and interval.task == Copying(noise=noise)
+        assert interval is not None and interval.tasks == (Copying(noise=noise),)
+
+
+def test_mixed_noise_is_every_multiple_of_the_first_up_to_the_stage_and_each_step_has_one():
+    plan = CopyPlan(True, noise=64, start=16, mixed=True)
+    for losses, noises in (([], (16,)), ([0.2], (16, 32)), ([0.2, 0.2, 0.5], (16, 32, 48, 64))):
+        interval = plan([point(50 * k, loss) for k, loss in enumerate(losses, 1)])
+        assert interval is not None
+        assert interval.tasks == tuple(SelectiveCopying(noise=noise) for noise in noises)
+        assert interval.validation == SelectiveCopying(noise=noises[-1])
+    settings = Settings(batch=3, every=200, seed=5)
+    batches = _batches(interval.tasks, settings, 400, "cpu")
+    assert {len(examples) for examples in batches} == {3}
+    lengths = Counter(examples.inputs.shape[1] for examples in batches)
+    assert set(lengths) == {48, 64, 80, 96}
+    assert all(25 <= steps <= 75 for steps in lengths.values()), lengths  # 50 expected, deviation 6.1
+    seen = {tuple(row.tolist()) for examples in batches for row in examples.answers}
+    assert len(seen) == 600  # nothing twice
+    again = _batches(interval.tasks, settings, 400, "cpu")
+    assert all(one.inputs.equal(other.inputs) for one, other in zip(batches, again, strict=True))
+    (alone,) = {tuple(one.inputs.shape) for one in _batches(interval.tasks[:1], settings, 0, "cpu")}
+    assert alone == (3, 48)
 
 
 def test_the_rate_on_text_falls_by_half_a_cosine_to_a_tenth():

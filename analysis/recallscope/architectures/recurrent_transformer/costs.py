@@ -13,9 +13,9 @@ from recallscope.architectures.recurrent_transformer.model import TransformerSha
 
 
 def parameters_count(shape: TransformerShape) -> Any:
-    """L (12 D² + 2 D), the last norm D, embedding V D, positions `context` D, a head of its own D `classes`, α."""
+    """L (12 D² + 2 D), the last norm D, embedding V D, positions D `places`, a head of its own D `classes`, α."""
     d, layers = shape.width, shape.layers
-    tables = shape.vocabulary + shape.positions * shape.context + (shape.classes or 0)
+    tables = shape.vocabulary + shape.places + (shape.classes or 0)
     return layers * (12 * d**2 + 2 * d) + d + tables * d + shape.learned
 
 

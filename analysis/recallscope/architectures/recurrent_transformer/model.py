@@ -29,7 +29,9 @@ class TransformerShape:
     variant : str
         `forget`, `accumulate` or `accumulate_outputs`: see `Recurrence`, also for `alpha` and `learned`.
     positions : bool
-        Whether absolute position embeddings are added, once, before the first layer.
+        Whether position embeddings are added, once, before the first layer.
+    periodic : bool
+        Whether these are of the place in a block, not of the place in the input. Not the note's.
     activation : str
         `gelu` or `relu`.
     classes : int or None
@@ -46,6 +48,7 @@ class TransformerShape:
     alpha: float = 0.5
     learned: bool = False
     positions: bool = True
+    periodic: bool = False
     activation: str = "gelu"
     classes: int | None = None
 
@@ -57,8 +60,15 @@ class TransformerShape:
             raise ValueError(f"classes: at least 1, got {self.classes}")
         if self.block is not None and self.layers > 1:
             raise ValueError(f"layers: 1 in a recurrent model, got {self.layers}")
+        if self.periodic and (self.block is None or not self.positions):
+            raise ValueError("periodic: of models with positions and a block, got positions or block missing")
         if self.block is None and (self.variant != "forget" or self.learned):
             raise ValueError("variant, learned: of recurrent models alone, which have a block; got block None")
+
+    @property
+    def places(self) -> int:
+        """Position embeddings: one for each place in the input, or in a block, or none."""
+        return self.positions * (self.block if self.periodic and self.block else self.context)
 
 
 class TransformerModel(nn.Module):
@@ -73,7 +83,7 @@ class TransformerModel(nn.Module):
         self.embedding = nn.Embedding(shape.vocabulary, shape.width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         if shape.positions:
-            self.position = nn.Parameter(0.02 * torch.randn(shape.context, shape.width))
+            self.position = nn.Parameter(0.02 * torch.randn(shape.places, shape.width))
         layers = [
             TransformerLayer(shape.width, shape.heads, shape.activation, shape.layers) for _ in range(shape.layers)
         ]
@@ -92,6 +102,8 @@ class TransformerModel(nn.Module):
         if not ids.shape[1] or end > self.shape.context:
             raise ValueError(f"ids: 1 to {self.shape.context} tokens (context), got {end}")
         x = self.embedding(ids)
+        if self.shape.periodic:
+            return x + self.position[torch.arange(start, end, device=ids.device) % self.shape.places]
         return x + self.position[start:end] if self.shape.positions else x
 
     def logits(self, x: Tensor) -> Tensor:

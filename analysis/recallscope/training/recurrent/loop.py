@@ -25,9 +25,12 @@ _EVALUATED = 64  # examples at once while evaluating
 
 @dataclass(frozen=True)
 class Interval:
-    """What to do until the next validation: the task, the learning rate, and the task to validate on."""
+    """What to do until the next validation: the tasks, the learning rate, and the task to validate on.
 
-    task: Task
+    Each step draws one of the tasks, all alike.
+    """
+
+    tasks: tuple[Task, ...]
     rate: float
     validation: Task
 
@@ -68,6 +71,8 @@ class Settings:
         Of weights and training examples; validation and test are the same for all seeds.
     clip : float
         Largest norm of the gradient.
+    second : float
+        Adam's β₂.
     """
 
     batch: int = 64
@@ -76,6 +81,7 @@ class Settings:
     test: int = 1024
     seed: int = 0
     clip: float = 1.0
+    second: float = 0.999
 
     def __post_init__(self) -> None:
         for name in ("batch", "every", "validation", "test"):
@@ -102,27 +108,38 @@ def train_by_plan(
     file = Path(file)
     torch.manual_seed(settings.seed)
     model = TransformerModel(shape).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, settings.second), fused=True)
     identity = json.dumps([asdict(shape), repr(plan), asdict(settings)])
     curve = _resume(file, identity, model, optimizer)
     while train and (interval := plan(curve)):
         started, done = time.process_time(), curve[-1].step if curve else 0
         for group in optimizer.param_groups:
             group["lr"] = interval.rate
-        drawn = interval.task.sample(settings.batch * settings.every, _seed(settings.seed, _TRAINING, done), device)
-        losses = [
-            _step(model, optimizer, drawn.rows(slice(at, at + settings.batch)), settings.clip)
-            for at in range(0, len(drawn), settings.batch)
-        ]
+        drawn = _batches(interval.tasks, settings, done, device)
+        losses = [_step(model, optimizer, examples, settings.clip) for examples in drawn]
         trained = torch.stack(losses).mean().item()
         held_out = interval.validation.sample(settings.validation, _seed(0, _VALIDATION, 0), device)
         loss, accuracy = score(model, held_out)
         seconds = round(time.process_time() - started, 2)
         step = done + settings.every
-        curve.append(Point(step, trained, loss, accuracy, interval.rate, interval.task.length, seconds))
+        curve.append(Point(step, trained, loss, accuracy, interval.rate, interval.validation.length, seconds))
         _save(file, identity, curve, model, optimizer)
         log(curve[-1])
     return model, curve
+
+
+def _batches(tasks: tuple[Task, ...], settings: Settings, done: int, device: str) -> list[Examples]:
+    """The examples of each step of an interval that begins after `done` steps."""
+    seed = _seed(settings.seed, _TRAINING, done)
+    chosen = np.random.default_rng(seed).integers(len(tasks), size=settings.every)
+    batches: list[Any] = [None] * settings.every
+    for number, task in enumerate(tasks):
+        steps = np.flatnonzero(chosen == number)
+        if len(steps):
+            drawn = task.sample(settings.batch * len(steps), _seed(settings.seed, _TRAINING, done + number), device)
+            for at, step in enumerate(steps):
+                batches[step] = drawn.rows(slice(at * settings.batch, (at + 1) * settings.batch))
+    return batches
 
 
 def _step(model: TransformerModel, optimizer: Any, examples: Examples, clip: float) -> Tensor:

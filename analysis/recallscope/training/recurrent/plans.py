@@ -34,6 +34,8 @@ class CopyPlan:
         Accuracy at full noise.
     steps : int
         Most steps.
+    mixed : bool
+        Whether each step has noise of its own, one of the multiples of `start` up to that of the stage. Not the note's.
     """
 
     selective: bool
@@ -44,6 +46,7 @@ class CopyPlan:
     threshold: float = 0.3
     until: float = 1.0
     steps: int = 400_000
+    mixed: bool = False
 
     def task(self, noise: int) -> Task:
         return SelectiveCopying(noise=noise) if self.selective else Copying(noise=noise)
@@ -54,8 +57,8 @@ class CopyPlan:
         losses = [point.loss for point in curve]
         own: dict[str, Any] = {"noise": self.noise, "start": self.start, "threshold": self.threshold}
         stage = curriculum(losses, reading=self.reading, **own)[-1]
-        task = self.task(stage.noise)
-        return Interval(task, self.rate * stage.factor, task)
+        noises = range(self.start, stage.noise + 1, self.start) if self.mixed else (stage.noise,)
+        return Interval(tuple(map(self.task, noises)), self.rate * stage.factor, self.task(stage.noise))
 
     def reached(self, point: Point) -> bool:
         """Whether a validation is at full noise, and good enough."""
@@ -79,4 +82,4 @@ class TextPlan:
         if done >= self.steps:
             return None
         factor = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done / self.steps))
-        return Interval(self.task, self.rate * factor, self.validation)
+        return Interval((self.task,), self.rate * factor, self.validation)
