@@ -5,19 +5,25 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 import tracemalloc
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recallscope.slicing.attribution import _blocks, _records
 from recallscope.slicing.attribution._reduction import FIELDS, log2_bin, pack, unpack
 from recallscope.slicing.attribution.atoms import as_atoms, atoms, metadata_of, read_atoms, write_atoms
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 TYPES = {
     "document": pa.int32(),
@@ -33,6 +39,12 @@ TYPES = {
     "loss_a": pa.float32(),
     "loss_b": pa.float32(),
 }
+
+
+@pytest.fixture(params=["0", pytest.param("1", marks=pytest.mark.skipif(not find_spec("numba"), reason="no numba"))])
+def engine(request, monkeypatch) -> None:
+    """Every test runs with numpy and with numba."""
+    monkeypatch.setenv("RECALLSCOPE_NUMBA", request.param)
 
 
 def table_of(columns: dict[str, Any], **metadata: Any) -> pa.Table:
@@ -364,3 +376,23 @@ def test_as_atoms_takes_all_forms(tmp_path: Path) -> None:
         as_atoms(table, 4)
     with pytest.raises(ValueError, match="no scored tokens"):
         as_atoms(records.slice(0, 0))
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="no numba")
+def test_numpy_and_numba_are_equal_to_the_bit_also_when_one_takes_over_from_the_other(monkeypatch):
+    table = random_records(11, [700, 1, 0, 2500, 40, 900], training_tokens=20_000_000)
+    wide = table.set_column(4, "distance_2", table["distance_2"].cast(pa.int64()))
+    extreme = pc.if_else(pc.equal(table["position"], 3), pa.scalar(2**63 - 1, pa.int64()), table["count"])  # type: ignore[attr-defined]
+    huge = table.set_column(table.column_names.index("count"), "count", extreme)
+    small = [_blocks._ROWS, 100]
+    for records in (table, wide, huge):
+        found = []
+        for wish, rows, worth in (("0", small[0], 1), ("1", small[0], 1), ("1", small[1], 1), ("", small[1], 1500)):
+            monkeypatch.setenv("RECALLSCOPE_NUMBA", wish)
+            monkeypatch.setattr(_blocks, "_ROWS", rows)
+            monkeypatch.setattr(_blocks, "_WORTH_IMPORTING", worth)
+            monkeypatch.setattr(_records, "_PART", 5 * rows)
+            monkeypatch.delitem(sys.modules, "recallscope.slicing.attribution._rows_numba", raising=False)
+            found.append(atoms(records))
+            assert ("recallscope.slicing.attribution._rows_numba" in sys.modules) == (wish != "0")
+        assert all(found[0].equals(other) for other in found[1:])

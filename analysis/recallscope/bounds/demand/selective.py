@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from recallscope.bounds.demand.intervals import Array, at_least, checked_intervals
+from recallscope.compiled import numba_wanted
 
 _WORTH_IMPORTING = 100_000  # hits; numba takes 1 s to import and compile, plain Python 10 µs a hit
 
@@ -60,7 +58,7 @@ def selective_capacity(begin: ArrayLike, end: ArrayLike, most: int = 1024) -> Ar
     order = np.argsort(begin, kind="stable")
     most = min(int(most), begin.size)
     level = np.zeros(begin.size, np.int64)
-    if compiled := _compiled() if _compiles(begin.size) else None:
+    if compiled := _compiled() if numba_wanted(begin.size, _WORTH_IMPORTING) else None:
         compiled(begin, end, order, np.full(most, -1), level)
     else:
         levels = level.tolist()  # lists are read three times faster than arrays, one number at a time
@@ -93,13 +91,6 @@ def _percolate(begin: Any, end: Any, order: Any, stack: Any, level: Any) -> None
                     break
         if carried >= 0:
             level[carried] = 0
-
-
-def _compiles(hits: int) -> bool:
-    """If numba is wanted (RECALLSCOPE_NUMBA, as for tags), installed and repaid."""
-    wish = os.environ.get("RECALLSCOPE_NUMBA", "")
-    wanted = wish == "1" or (wish != "0" and ("numba" in sys.modules or hits >= _WORTH_IMPORTING))
-    return wanted and find_spec("numba") is not None
 
 
 @cache

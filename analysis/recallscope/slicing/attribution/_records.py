@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import local
 from typing import Any
 
 import pyarrow as pa
@@ -75,20 +75,20 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
 
 def _open_file(path: Path) -> tuple[pa.Schema, Any]:
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        opened = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"records: cannot read {path} as Parquet: {error}") from error
-
-    one_at_a_time = Lock()
+    own = local()  # a reader is of one thread; opened with the first one's footer, others only open the file
 
     def group(names: list[str], number: int) -> pa.Table:
         try:
-            with one_at_a_time:
-                return file.read_row_group(number, columns=names, use_threads=False)
+            if not hasattr(own, "file"):
+                own.file = pq.ParquetFile(path, metadata=opened.metadata, page_checksum_verification=True)
+            return own.file.read_row_group(number, columns=names, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"records: {path}, row group {number} is damaged: {error}") from error
 
-    return file.schema_arrow, lambda names: (partial(group, names, number) for number in range(file.num_row_groups))
+    return opened.schema_arrow, lambda names: (partial(group, names, number) for number in range(opened.num_row_groups))
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:

@@ -1,8 +1,4 @@
-"""Reduce record columns to per-document sums: bins, packed keys, and sums in position order.
-
-The sums must not depend on how the rows were cut into batches. `numpy.bincount` adds in row order, so a document cut
-by a batch border is continued exactly: its partial sums go in front of the next batch as pseudo-rows.
-"""
+"""What records are reduced to: bins, packed keys, and the sums of all documents so far."""
 
 from __future__ import annotations
 
@@ -18,9 +14,8 @@ Ints = NDArray[np.integer]
 # attribute -> (bits in the packed key, offset added so that the stored value is not negative); key order = sort order
 FIELDS = {"distance_bin": (5, 0), "count_bin": (6, 1), "rare": (2, 1), "opportunity": (2, 0), "position": (2, 0)}
 KEY_BITS = sum(bits for bits, _ in FIELDS.values())
-_KEYS = 1 << KEY_BITS
+KEYS = 1 << KEY_BITS
 LAST_DISTANCE_BIN, LAST_COUNT_BIN = 31, 62  # values beyond (2**31 and 2**62) are put here
-_CELLS_PER_ROW = 4  # dense tables up to this many cells per row; sparser batches are sorted instead
 
 
 def log2_bin(values: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -62,20 +57,23 @@ class Sums:
     documents: list[NDArray[np.integer]] = field(default_factory=list)
     keys: list[NDArray[np.integer]] = field(default_factory=list)
     tokens: list[NDArray[np.integer]] = field(default_factory=list)
-    losses: list[NDArray[np.float64]] = field(default_factory=list)  # each [rows, models]
+    losses: list[list[NDArray[np.float64]]] = field(init=False)  # of each model
+
+    def __post_init__(self) -> None:
+        self.losses = [[] for _ in self.models]
 
     def append(self, document: Ints, key: Ints, tokens: Ints, losses: NDArray[np.float64]) -> None:
         """Add a block of finished rows, in as few bytes as hold them: of 200 M records there may be 50 M rows."""
         self.documents.append(_narrow(document))
         self.keys.append(_narrow(key))
         self.tokens.append(_narrow(tokens))
-        self.losses.append(losses.astype(np.float64))
+        for own, column in zip(self.losses, losses.T, strict=True):
+            own.append(column.copy())
 
     def taken(self) -> tuple[Ints, Ints, Ints, list[NDArray[np.float64]]]:
         """All rows by document, one array of losses per model; within a document they already stand in the order of the
         keys. Nothing is left behind, so that no column is held twice."""
-        losses = [_joined([part[:, m] for part in self.losses], np.float64) for m in range(len(self.models))]
-        self.losses.clear()
+        losses = [_joined(parts, np.float64) for parts in self.losses]
         document, key, tokens = (_joined(column, np.int32) for column in (self.documents, self.keys, self.tokens))
         if (document[1:] >= document[:-1]).all():
             return document, key, tokens, losses
@@ -92,42 +90,3 @@ def _joined(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:
     whole = np.concatenate([np.empty(0, kind), *parts])
     parts.clear()
     return whole
-
-
-def sum_rows(
-    document: Ints, key: Ints, tokens: Ints | None, losses: list[NDArray[np.float32]]
-) -> tuple[Ints, Ints, Ints, NDArray[np.float64]]:
-    """Sum rows by (document, key), adding in row order.
-
-    Parameters
-    ----------
-    document : array, [n]
-        Non-decreasing local numbers 0, 1, ... of the documents.
-    key : array, [n]
-        Packed attributes.
-    tokens : array, [n] or None
-        Tokens in each row; None means one each.
-    losses : list of arrays, [n]
-        One per model.
-
-    Returns
-    -------
-    document, key, tokens, losses
-        One row per combination present, sorted; losses [rows, models] in float64.
-    """
-    used = np.flatnonzero(np.bincount(key, minlength=_KEYS))
-    rank = np.zeros(_KEYS, dtype=np.int32)
-    rank[used] = np.arange(used.size, dtype=np.int32)
-    cells = (int(document[-1]) + 1) * used.size
-    cell = document * used.size + rank[key]
-    if cells > _CELLS_PER_ROW * key.size:  # many short documents
-        present, cell = np.unique(cell, return_inverse=True)
-        cells = present.size
-        count = np.bincount(cell, weights=tokens, minlength=cells)
-        keep = np.arange(cells)
-    else:
-        count = np.bincount(cell, weights=tokens, minlength=cells)
-        keep = present = np.flatnonzero(count)
-    totals = [np.bincount(cell, weights=loss, minlength=cells)[keep] for loss in losses]
-    sums = np.stack(totals, axis=1).astype(np.float64, copy=False)
-    return present // used.size, used[present % used.size], count[keep].astype(np.int64), sums

@@ -9,15 +9,13 @@ it is installed and the shard is long enough to repay its import. RECALLSCOPE_NU
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from recallscope.compiled import compiled
 from recallscope.slicing.tagging import _tags_numpy
 
 __all__ = ["longest_match", "opportunity_distance", "repeat_distance", "tag", "visible"]
@@ -160,12 +158,4 @@ def _cap(cap: int) -> int:
 
 def _engine(work: int) -> ModuleType:
     """numba's functions if they are wanted, installed and repaid by `work` (tokens times levels), else numpy's."""
-    wish = os.environ.get("RECALLSCOPE_NUMBA", "")
-    loaded = f"{__package__}._tags_numba" in sys.modules
-    if wish == "0" or not (wish == "1" or loaded or work >= _WORTH_IMPORTING) or find_spec("numba") is None:
-        return _tags_numpy
-    try:
-        from recallscope.slicing.tagging import _tags_numba
-    except (ImportError, RuntimeError):  # numba does not fit this numpy, or finds no folder for its cache
-        return _tags_numpy
-    return _tags_numba
+    return compiled(f"{__package__}._tags_numba", work, _WORTH_IMPORTING) or _tags_numpy
