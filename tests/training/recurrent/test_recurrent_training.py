@@ -97,6 +97,9 @@ def test_mixed_noise_is_every_multiple_of_the_first_up_to_the_stage_and_each_ste
         assert interval is not None
         assert interval.tasks == tuple(SelectiveCopying(noise=noise) for noise in noises)
         assert interval.validation == SelectiveCopying(noise=noises[-1])
+    slow = CopyPlan(True, noise=64, start=16, rate=1e-3, warmup=3)
+    made = [slow([point(50 * k, 1.0) for k in range(1, done + 1)]) for done in range(5)]
+    assert [interval.rate for interval in made if interval] == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3])
     settings = Settings(batch=3, every=200, seed=5)
     batches = _batches(interval.tasks, settings, 400, "cpu")
     assert {len(examples) for examples in batches} == {3}

@@ -36,6 +36,8 @@ class CopyPlan:
         Most steps.
     mixed : bool
         Whether each step has noise of its own, one of the multiples of `start` up to that of the stage. Not the note's.
+    warmup : int
+        Intervals in which the rate rises in equal steps, before it is what the curriculum says. Not the note's.
     """
 
     selective: bool
@@ -47,6 +49,7 @@ class CopyPlan:
     until: float = 1.0
     steps: int = 400_000
     mixed: bool = False
+    warmup: int = 0
 
     def task(self, noise: int) -> Task:
         return SelectiveCopying(noise=noise) if self.selective else Copying(noise=noise)
@@ -58,7 +61,8 @@ class CopyPlan:
         own: dict[str, Any] = {"noise": self.noise, "start": self.start, "threshold": self.threshold}
         stage = curriculum(losses, reading=self.reading, **own)[-1]
         noises = range(self.start, stage.noise + 1, self.start) if self.mixed else (stage.noise,)
-        return Interval(tuple(map(self.task, noises)), self.rate * stage.factor, self.task(stage.noise))
+        rate = self.rate * stage.factor * min(1.0, (len(curve) + 1) / (self.warmup + 1))
+        return Interval(tuple(map(self.task, noises)), rate, self.task(stage.noise))
 
     def reached(self, point: Point) -> bool:
         """Whether a validation is at full noise, and good enough."""
