@@ -40,8 +40,8 @@ def reduce_records(tables: Iterator[Callable[[], pa.Table]], plan: Plan) -> Sums
                 continue
             closed = int(np.argmax(found.document == found.document[-1]))  # rows before those of the last document
             _check_losses(found.losses, found.document, plan.models)
-            done.append(*(column[:closed] for column in found))
-            carry = Summed(*(column[closed:] for column in found))
+            done.append(*found.rows(slice(closed)))
+            carry = found.rows(slice(closed, None))
     if carry is not None:
         done.append(*carry)
     return done

@@ -22,13 +22,17 @@ _NARROW = ("context", "opportunity", "distance_2")
 
 def row_keys(columns: dict[str, NDArray[Any]], plan: Plan) -> NDArray[np.int32]:
     """As `_rows_numpy.row_keys`, which is taken for columns of other types than records have."""
-    narrow = [columns[name] for name in (*_NARROW, f"distance_{plan.ngram}")]
-    if any(column.dtype != np.int32 for column in narrow) or columns["count"].dtype != np.int64:
+    context, opportunity, bigram, distance = (columns[name] for name in (*_NARROW, f"distance_{plan.ngram}"))
+    narrow = all(column.dtype == np.int32 for column in (context, opportunity, bigram, distance))
+    if not narrow or columns["count"].dtype != np.int64:
         return _rows_numpy.row_keys(columns, plan)
     first, second, third = (-(-part * plan.window // 4) for part in (1, 2, 3))
     threshold = -2 if plan.threshold is None else plan.threshold
-    out = np.empty(len(narrow[0]), np.int32)
-    _keys(*narrow, columns["count"], plan.ngram - 1, first, second, third, threshold, out)
+    out = np.empty(context.size, np.int32)
+    _keys(
+        context, opportunity, bigram, distance, columns["count"],
+        plan.ngram - 1, first, second, third, threshold, out,
+    )  # fmt: skip
     return out
 
 

@@ -33,6 +33,9 @@ class Summed(NamedTuple):
     tokens: Ints
     losses: NDArray[np.float64]
 
+    def rows(self, part: slice) -> Summed:
+        return Summed(self.document[part], self.key[part], self.tokens[part], self.losses[part])
+
 
 def row_keys(columns: dict[str, NDArray[Any]], plan: Plan) -> NDArray[np.int32]:
     """Packed attributes of each row."""

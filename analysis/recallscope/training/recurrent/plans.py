@@ -38,6 +38,9 @@ class CopyPlan:
         Whether each step has noise of its own, one of the multiples of `start` up to that of the stage. Not the note's.
     warmup : int
         Intervals in which the rate rises in equal steps, before it is what the curriculum says. Not the note's.
+    finish : int
+        Steps at full noise, in which the rate falls by half a cosine to zero, whatever the loss, and then the run ends;
+        0: the curriculum's factors. Not the note's.
     """
 
     selective: bool
@@ -50,6 +53,7 @@ class CopyPlan:
     steps: int = 400_000
     mixed: bool = False
     warmup: int = 0
+    finish: int = 0
 
     def task(self, noise: int) -> Task:
         return SelectiveCopying(noise=noise) if self.selective else Copying(noise=noise)
@@ -59,7 +63,14 @@ class CopyPlan:
             return None
         losses = [point.loss for point in curve]
         own: dict[str, Any] = {"noise": self.noise, "start": self.start, "threshold": self.threshold}
-        stage = curriculum(losses, reading=self.reading, **own)[-1]
+        stages = curriculum(losses, reading=self.reading, **own)
+        stage, at_full = stages[-1], [stage.factor for stage in stages if stage.noise == self.noise]
+        if self.finish and at_full:
+            every = curve[-1].step // len(curve) if curve else 0
+            done = every * (len(at_full) - 1)
+            if done >= self.finish:
+                return None
+            stage = stage._replace(factor=at_full[0] * 0.5 * (1 + math.cos(math.pi * done / self.finish)))
         noises = range(self.start, stage.noise + 1, self.start) if self.mixed else (stage.noise,)
         rate = self.rate * stage.factor * min(1.0, (len(curve) + 1) / (self.warmup + 1))
         return Interval(tuple(map(self.task, noises)), rate, self.task(stage.noise))

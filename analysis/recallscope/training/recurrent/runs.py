@@ -45,13 +45,14 @@ def copy_run(selective: bool, seed: int, noise: int = 512, full: bool = False) -
     `full`: rate 5e-4, first noise 128 and doubling below a loss of 0.3, as the code. At the reduced size copy has 1e-3,
     32 and 0.03: what is still to be learned is learned where examples are short. Selective copy has, besides, what it
     took to be learned on two cores: positions in the block, noise of all lengths mixed, GELU, β₂ 0.98, and rate 2e-3
-    after 150 steps of warming up (without them a fifth is right after 500 steps, with them three quarters).
+    after 150 steps of warming up (without them a fifth is right after 500 steps, with them three quarters), at full
+    noise falling to zero in 8,000 steps.
     """
     if selective and not full:
         shape = TransformerShape(
             16, WIDTH, HEADS, noise + 32, BLOCK, variant="accumulate", periodic=True,
         )  # fmt: skip
-        plan = CopyPlan(True, noise, 32, rate=2e-3, until=0.995, mixed=True, warmup=3)
+        plan = CopyPlan(True, noise, 32, rate=2e-3, until=0.995, mixed=True, warmup=3, finish=8000)
         return Run(
             "recurrent, accumulate, mixed noise", "selective copy", shape, plan, Settings(32, seed=seed, second=0.98)
         )
