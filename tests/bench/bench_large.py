@@ -17,13 +17,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "analysis"))
+from recallscope.slicing.records import storage
 
 WORDS = 5000
 MEASURED = """
@@ -60,12 +58,8 @@ def repeated(records: Path, rows: int, path: Path) -> int:
     """The records of a run again and again, as further documents; returns the rows written."""
     table, written = pq.read_table(records), 0
     documents = int(table["document"].to_numpy().max()) + 1
-    encoding = {name: "BYTE_STREAM_SPLIT" for name in table.column_names if name.startswith("loss_")}
-    dictionary: Any = [name for name in table.column_names if name not in encoding]
     schema = table.schema
-    with pq.ParquetWriter(
-        path, schema, compression="zstd", use_dictionary=dictionary, column_encoding=encoding, write_page_checksum=True
-    ) as writer:
+    with pq.ParquetWriter(path, schema, **storage(schema)) as writer:
         for number in range(-(-rows // table.num_rows)):
             moved = pa.array((table["document"].to_numpy() + number * documents).astype(np.int32))
             part = table.set_column(table.column_names.index("document"), schema.field("document"), moved)

@@ -24,7 +24,7 @@ def test_two_tokens_of_one_id(tmp_path: Path):
     vocabulary = {"t": 1, "h": 1, "th": 2}
     model = {"type": "BPE", "vocab": vocabulary, "merges": [["t", "h"]], "unk_token": None}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model}))
-    with pytest.raises(ValueError, match=r"tokenizer: contradicts itself \(Token `tt?` out of vocabulary"):
+    with pytest.raises(ValueError, match=r"tokenizer: contradicts itself \(Token `(hh|tt)` out of vocabulary"):
         load_tokenizer(tmp_path / "tokenizer.json").spans(["th"])
 
 

@@ -82,6 +82,18 @@ def schema_of(models: Sequence[str], metadata: dict[str, Any]) -> pa.Schema:
     return pa.schema(fields, metadata={METADATA_KEY: json.dumps(metadata).encode()})
 
 
+def storage(schema: pa.Schema) -> dict[str, Any]:
+    """How the columns are encoded. LZ4 because records are read more often than written: zstd takes 1.8 times as long
+    to read, and saves a tenth of the file, most of which is losses."""
+    losses = [name for name in schema.names if name.startswith("loss_")]
+    return {
+        "compression": "lz4",
+        "use_dictionary": [name for name in schema.names if name not in losses],
+        "column_encoding": {name: "BYTE_STREAM_SPLIT" for name in losses},
+        "write_page_checksum": True,
+    }
+
+
 def write_records(
     path: Path, models: Sequence[str], metadata: dict[str, Any], shards: Iterator[dict[str, np.ndarray]]
 ) -> int:
@@ -89,15 +101,8 @@ def write_records(
 
     `shards` yields, per shard, the columns of `schema_of` as arrays; a count of -1 is written as null.
     """
-    schema = schema_of(models, metadata)
-    losses = [f"loss_{model}" for model in models]
-    encoding = {name: "BYTE_STREAM_SPLIT" for name in losses}
-    dictionary: Any = [name for name in schema.names if name not in losses]
-    rows = 0
-    options = {
-        "compression": "zstd", "use_dictionary": dictionary, "column_encoding": encoding, "write_page_checksum": True,
-    }  # fmt: skip
-    with replaced(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as writer:
+    schema, rows = schema_of(models, metadata), 0
+    with replaced(path) as temporary, pq.ParquetWriter(temporary, schema, **storage(schema)) as writer:
         for columns in shards:
             arrays = [_array(columns[one.name], one) for one in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))

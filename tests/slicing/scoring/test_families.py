@@ -78,9 +78,14 @@ def test_losses_are_those_of_the_models_own_logits(family):
     found = score(ids)
     alone = np.stack([wanted(model, row) for row in ids])
     assert splits(model) == FAMILIES[family][0]
-    assert found.dtype == np.float32 and np.abs(found - alone).max() < 2e-6 * alone.max()
+    near = 2e-6 * alone.max()
+    if family == "mamba":  # its scan is less exact: rows in a batch may differ by what float32 costs one row by itself
+        exact = np.stack([wanted(made(family).double(), row) for row in ids])
+        near = max(near, np.abs(alone - exact).max())
+        assert near < 1e-5 * alone.max()
+    assert found.dtype == np.float32 and np.abs(found - alone).max() < near
     ids[1:, 23:] = 0  # a short window is padded on the right, and must not notice
-    assert np.abs(score(ids)[:, :22] - alone[:, :22]).max() < 2e-6 * alone.max()
+    assert np.abs(score(ids)[:, :22] - alone[:, :22]).max() < near
     assert alone.std() > 0.1  # tokens differ, so that a shift by one would show
 
 
