@@ -27,8 +27,12 @@ from . import scenarios
 SCRIPT = Path(scenarios.__file__)
 KINDS = {"daft": ("plain", "mixed", "losses", "refused"), "ray": ("plain", "mixed")}  # Ray is slow
 ENGINES = [
-    pytest.param(name, marks=pytest.mark.skipif(find_spec(package) is None, reason=f"needs {package}"))
-    for name, package in (("daft", "daft"), ("ray", "ray"))
+    pytest.param(name, marks=pytest.mark.skipif(find_spec(name) is None, reason=f"needs {name}")) for name in KINDS
+]
+GOING_ON = [
+    pytest.param(name, then, marks=pytest.mark.skipif(not all(map(find_spec, needed)), reason=f"needs {needed}"))
+    for name, then in (("daft", "local"), ("ray", "local"), ("daft", "ray"), ("ray", "daft"))
+    if (needed := {name, then} - {"local"})
 ]
 
 
@@ -102,8 +106,8 @@ def losses_of(out: Path) -> int:
     return len(list((out / "work").rglob("losses-*.npy")))
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_killed_and_gone_on_with_locally(name, folder, tmp_path):
+@pytest.mark.parametrize(("name", "then"), GOING_ON)
+def test_killed_and_gone_on_with_otherwise(name, then, folder, tmp_path):
     """`kill -9` while a worker scores; the workers may live a little longer."""
     for file in ("coarse", "fine"):
         (tmp_path / file).symlink_to(folder / file)
@@ -116,5 +120,11 @@ def test_killed_and_gone_on_with_locally(name, folder, tmp_path):
     skip_without_ray((tmp_path / "stderr").read_text())
     process.kill()
     assert process.wait() == -signal.SIGKILL and losses_of(out) and not (out / "records.parquet").exists()
-    scenarios.mixed(tmp_path, out)
+    if then == "local":
+        scenarios.mixed(tmp_path, out)
+    else:
+        out = out.rename(tmp_path / f"mixed-{then}")
+        done = subprocess.run(command(then, tmp_path, "mixed"), capture_output=True, text=True, timeout=900)
+        skip_without_ray(done.stderr)
+        assert done.returncode == 0, done.stderr
     same(folder / "mixed-local", out)
