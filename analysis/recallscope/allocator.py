@@ -1,4 +1,4 @@
-"""Memory that tensors leave behind on CPU: kept for the next ones instead of given back and faulted in anew."""
+"""Memory that tensors and arrays leave behind on CPU: kept for the next ones, or given back at once."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):
         return False
     return bool(mallopt(_MMAP_THRESHOLD, 2**31 - 1) and mallopt(_TRIM_THRESHOLD, -1))
+
+
+def give_back_freed_memory() -> bool:
+    """Return freed pages to the system, those between blocks in use as well; whether there were any."""
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError):
+        return False

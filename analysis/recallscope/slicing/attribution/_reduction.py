@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recallscope.allocator import give_back_freed_memory
+
 Ints = NDArray[np.integer]
 
 # attribute -> (bits in the packed key, offset added so that the stored value is not negative); key order = sort order
@@ -86,7 +88,8 @@ def _narrow(values: NDArray[np.integer]) -> NDArray[np.integer]:
 
 
 def _joined(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:
-    """One array, of which the parts are gone."""
+    """One array, of which the parts are gone: small pieces among others, where the next array would find no place."""
     whole = np.concatenate([np.empty(0, kind), *parts])
     parts.clear()
+    give_back_freed_memory()
     return whole
