@@ -70,8 +70,9 @@ def without_highest(runs: Runs, count: int) -> Runs:
 
 def read_runs(path: str | Path) -> list[Row]:
     """Rows of a `.csv`, `.tsv`, `.parquet` or `.jsonl` file; `ValueError` for other kinds and what cannot be read."""
-    import pyarrow as pa
     from pyarrow import csv, parquet
+
+    from recallscope.parquet import UNREADABLE
 
     path = Path(path)
     kind = path.suffix.lower()
@@ -83,7 +84,7 @@ def read_runs(path: str | Path) -> list[Row]:
             return parquet.read_table(path).to_pylist()
         if kind == ".jsonl":
             return _lines(path)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"table: {path} cannot be read ({str(error).splitlines()[0]})") from None
     raise ValueError(f"table: a .csv, .tsv, .parquet or .jsonl file, got {path}")
 

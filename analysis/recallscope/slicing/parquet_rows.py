@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 def read_rows(path: Path, columns: Sequence[str] | None = None, documents: Sequence[int] | None = None) -> pa.Table:
     """The `columns` (default: all) of the rows whose `document` is one of those wanted (default: all rows).
 
-    Page checksums are verified where the file has them. Raises `pa.ArrowException` or `OSError` for a file that is cut
-    off or damaged. Neither pyarrow's filters nor the statistics of a file are used: with a damaged description of a
-    column the ones wait for ever, and the others end the process (pyarrow 26.0).
+    Page checksums are verified where the file has them. Raises what `UNREADABLE` lists for a file that is cut off
+    or damaged. Neither pyarrow's filters nor the statistics of a file are used: with a damaged description of a column
+    the ones wait for ever, and the others end the process (pyarrow 26.0).
     """
     with _opened(path) as file:
         names = list(columns) if columns is not None else list(file.schema_arrow.names)

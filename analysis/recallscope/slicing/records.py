@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from recallscope.checks import parsed
 from recallscope.disk import replaced
+from recallscope.parquet import UNREADABLE
 from recallscope.slicing.parquet_rows import read_rows
 
 METADATA_KEY = b"recallscope"
@@ -49,7 +50,7 @@ class Records:
 def _read(path: Path, columns: Sequence[str] | None, documents: Sequence[int] | None = None) -> pa.Table:
     try:
         return read_rows(path, columns, documents)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"records: {path} is damaged ({error})") from None
 
 
@@ -64,7 +65,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
         raise ValueError(f"records: {path} does not exist")
     try:
         metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"records: {path} is cut off or not Parquet ({error})") from None
     if METADATA_KEY not in metadata:
         raise ValueError(f"records: {path} was not written by recallscope (no metadata {METADATA_KEY.decode()!r})")

@@ -121,13 +121,14 @@ def _json_documents(path: Path) -> Iterator[Document]:
 
 
 def _parquet_documents(path: Path) -> Iterator[Document]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from recallscope.parquet import UNREADABLE
 
     try:
         file = pq.ParquetFile(path)
         names = file.schema_arrow.names
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"text: {path} is not a readable Parquet file ({error})") from None
     with file:
         if "text" not in names:
@@ -136,7 +137,7 @@ def _parquet_documents(path: Path) -> Iterator[Document]:
         for group in range(file.num_row_groups):
             try:
                 rows = file.read_row_group(group, columns).to_pylist()
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise ValueError(f"text: {path} row group {group} is broken ({error})") from None
             for index, row in enumerate(rows):
                 if not isinstance(row["text"], str | None):

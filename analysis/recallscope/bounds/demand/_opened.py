@@ -29,13 +29,14 @@ def opened(records: Any) -> tuple[pa.Schema, Any]:
 
 
 def _opened_file(path: Path) -> tuple[pa.Schema, Any]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from recallscope.parquet import UNREADABLE, decoded
 
     path = path / "records.parquet" if path.is_dir() else path
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+        schema = decoded(pq.read_schema(path))
+    except UNREADABLE as error:
         raise ValueError(f"records: cannot read {path} as Parquet: {error}") from None
 
     def groups(names: list[str]) -> Iterator[pa.Table]:
@@ -43,7 +44,7 @@ def _opened_file(path: Path) -> tuple[pa.Schema, Any]:
             for group in range(file.num_row_groups):
                 try:
                     yield file.read_row_group(group, columns=names, use_threads=False)
-                except (pa.ArrowException, OSError) as error:
+                except UNREADABLE as error:
                     raise ValueError(f"records: {path}, row group {group} is damaged: {error}") from None
 
     return schema, groups

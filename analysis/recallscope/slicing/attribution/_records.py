@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recallscope.checks import parsed
+from recallscope.parquet import UNREADABLE, decoded
 from recallscope.slicing.attribution.thresholds import ZOOLOGY, threshold_count
 
 METADATA_KEY = b"recallscope"
@@ -76,7 +77,8 @@ def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa
 def _open_file(path: Path) -> tuple[pa.Schema, Any]:
     try:
         opened = pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        schema = decoded(opened.schema_arrow)
+    except UNREADABLE as error:
         raise ValueError(f"records: cannot read {path} as Parquet: {error}") from error
     own = local()  # a reader is of one thread; opened with the first one's footer, others only open the file
 
@@ -85,10 +87,10 @@ def _open_file(path: Path) -> tuple[pa.Schema, Any]:
             if not hasattr(own, "file"):
                 own.file = pq.ParquetFile(path, metadata=opened.metadata, page_checksum_verification=True)
             return own.file.read_row_group(number, columns=names, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"records: {path}, row group {number} is damaged: {error}") from error
 
-    return opened.schema_arrow, lambda names: (partial(group, names, number) for number in range(opened.num_row_groups))
+    return schema, lambda names: (partial(group, names, number) for number in range(opened.num_row_groups))
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:

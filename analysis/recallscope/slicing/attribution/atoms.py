@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recallscope.disk import replaced
+from recallscope.parquet import UNREADABLE, decoded
 from recallscope.slicing.attribution._blocks import reduce_records
 from recallscope.slicing.attribution._records import (
     ATOMS_FORMAT,
@@ -113,7 +114,8 @@ def read_atoms(path: str | os.PathLike[str]) -> pa.Table:
     """Read what `write_atoms` wrote; ValueError names the file if it is damaged or something else."""
     try:
         table = pq.read_table(path, use_threads=False, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        decoded(table.schema)
+    except UNREADABLE as error:
         raise ValueError(f"atoms: cannot read {path}: {error}") from error
     if metadata_of(table.schema).get("format") != ATOMS_FORMAT:
         raise ValueError(f"atoms: {path} is not a {ATOMS_FORMAT} file")
@@ -127,8 +129,8 @@ def as_atoms(source: Source, threshold_count: int | None = None) -> pa.Table:
     """Atoms of records or atoms, in memory or on disk; atoms pass through unchanged."""
     if isinstance(source, str | os.PathLike):
         try:
-            schema = pq.read_schema(source)
-        except (pa.ArrowException, OSError) as error:
+            schema = decoded(pq.read_schema(source))
+        except UNREADABLE as error:
             raise ValueError(f"cannot read {source} as Parquet: {error}") from error
         table = read_atoms(source) if _is_atoms(schema) else atoms(source, threshold_count)
     else:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recallscope.parquet import UNREADABLE
 from recallscope.slicing.parquet_rows import read_rows
 from recallscope.slicing.scoring.score import check_finite
 from recallscope.slicing.scoring.windows import Windowing
@@ -42,7 +42,7 @@ class LossesFile:
         columns = ["document", "position", self.column] + ["token"] * self.has_tokens
         try:
             table = read_rows(self.path, columns, range(shard.first, last))
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (*UNREADABLE, KeyError) as error:
             raise ValueError(f"losses: {self.path} is cut off or broken ({error})") from None
         document = table["document"].to_numpy() - shard.first
         position = table["position"].to_numpy()
@@ -77,7 +77,7 @@ def open_losses(name: str, path: str | Path) -> LossesFile:
         )
     try:
         names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"losses: {path} is cut off or not Parquet ({error})") from None
     column = next((one for one in (f"loss_{name}", "loss") if one in names), None)
     if column is None or not {"document", "position"} <= set(names):
