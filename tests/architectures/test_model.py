@@ -71,7 +71,7 @@ def test_looped_layers_equal_a_deeper_model_with_equal_layers(inject):
         assert len(states) == 3 * len(LAYERS)
         bound = TOLERANCES["parallel against step", "float32"] * wanted.abs().max().item()
         assert (torch.stack(logits, 1) - wanted).abs().max().item() < bound
-    with pytest.raises(ValueError, match="loops: an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="loops: an integer from 1 to 10000, got 0"):
         replace(CONFIG, loops=0)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from recallscope.architectures.folder import load_model
+from recallscope.architectures.names import architecture
 from recallscope.bounds.demand._opened import opened as open_demand
 from recallscope.slicing.attribution import atoms, attribute
 from recallscope.slicing.records import read_records
@@ -56,3 +59,35 @@ def test_atoms_without_a_column(tmp_path: Path):
     pq.write_table(table, tmp_path / "atoms.parquet")
     with pytest.raises(ValueError, match="is damaged: it lacks count_bin, distance_bin, opportunity, position, rare"):
         attribute(tmp_path / "atoms.parquet")
+
+
+def test_a_model_without_a_vocabulary(tmp_path: Path):
+    shape = {"vocabulary": 0, "width": 4, "layers": [{"mixer": "attention", "heads": 2}], "ffn_width": 4}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="vocabulary: at least 1 for a language model, got 0"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 2**64}, "width: an integer from 1 to 16777216, got 18446744073709551616"),
+        ({"ffn_width": 2**63}, "ffn_width: an integer from 0 to 16777216"),
+        ({"vocabulary": 2**31}, "vocabulary: an integer from 0 to 2147483647, got 2147483648"),
+        ({"context": 2**70}, "context: an integer from 1 to 2147483647"),
+        ({"loops": 2**31}, "loops: an integer from 1 to 10000"),
+        ({"loops": 9000}, "loops: at most 10000 layers in all, got 9000 x 2"),
+        ({"layers": [{"mixer": "attention", "heads": 2**63}]}, "heads: from 0 to 2147483647, got 9223372036854775808"),
+        ({"layers": [{"mixer": "attention", "key_width": 2**31 - 2, "heads": 2**31 - 1}]}, "attention cannot be built"),
+        (
+            {"layers": [{"mixer": "attention", "heads": 1, "ffn_width": 2**63}]},
+            "attention cannot be built with .*ffn_width",
+        ),
+    ],
+)
+def test_numbers_of_a_config_that_no_tensor_can_have(tmp_path: Path, change: dict[str, Any], message: str):
+    shape = {"vocabulary": 8, "width": 4, "layers": [{"mixer": "attention", "heads": 1}] * 2, "ffn_width": 4} | change
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    with pytest.raises(ValueError, match=message):
+        architecture(str(tmp_path)).parameters()

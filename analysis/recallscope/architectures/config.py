@@ -12,6 +12,20 @@ from recallscope.architectures.feed_forward import FFN, FFN_OPTIONS, feed_forwar
 from recallscope.architectures.mixers import MIXERS, Mixer
 from recallscope.checks import parsed
 
+MOST_LAYERS = 10_000
+"""Passes through layers; more are a damaged file: a list of them alone would take the memory."""
+_COUNT = 2**31 - 1  # as token ids; what is beyond, torch refuses in words of its own
+_LIMITS = {
+    "vocabulary": (0, _COUNT), "width": (1, 2**24), "ffn_width": (0, 2**24), "context": (1, _COUNT),
+    "loops": (1, MOST_LAYERS),
+}  # fmt: skip
+
+
+def check_layers(name: str, count: Any) -> None:
+    """Refuse a number of layers before a list of them is made."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LAYERS:
+        raise ValueError(f"{name}: an integer from 1 to {MOST_LAYERS}, got {count!r:.40}")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -50,12 +64,14 @@ class ModelConfig:
     inject: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in {"vocabulary": 0, "width": 1, "ffn_width": 0, "context": 1, "loops": 1}.items():
+        for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: an integer of at least {least}, got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ValueError(f"{name}: an integer from {least} to {most}, got {value!r:.40}")
         if not isinstance(self.layers, list | tuple) or not all(isinstance(layer, dict) for layer in self.layers):
             raise ValueError(f"layers: a list with one dict for each layer, got {self.layers!r:.60}")
+        if len(self.layers) * self.loops > MOST_LAYERS:
+            raise ValueError(f"loops: at most {MOST_LAYERS} layers in all, got {self.loops} x {len(self.layers)}")
         object.__setattr__(self, "layers", tuple(dict(layer) for layer in self.layers))
         for layer in self.layers:
             _check_layer(layer)
@@ -87,8 +103,8 @@ def _check_layer(layer: dict[str, Any]) -> None:
         if type(value).__name__.replace("NoneType", "None") not in kinds:
             raise ValueError(f"{option}: {accepted}, got {value!r}")
         least = int(option == "chunk")
-        if isinstance(value, int) and value < least:
-            raise ValueError(f"{option}: at least {least}, got {value}")
+        if isinstance(value, int) and not least <= value <= _COUNT:
+            raise ValueError(f"{option}: from {least} to {_COUNT}, got {value!r:.40}")
 
 
 def mixer_options(name: str) -> dict[str, inspect.Parameter]:
@@ -111,7 +127,7 @@ def build_layer(config: ModelConfig, layer: dict[str, Any]) -> tuple[Mixer, FFN 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # torch only warns of weights without elements
-            mixer = MIXERS[layer["mixer"]](config.width, **options)
-    except (ZeroDivisionError, RuntimeError, UserWarning) as error:  # a width or count of 0
-        raise ValueError(f"layers: {layer['mixer']} cannot be built with {options} ({error})") from None
-    return mixer, feed_forward(config.width, ffn)
+            return MIXERS[layer["mixer"]](config.width, **options), feed_forward(config.width, ffn)
+    except (ZeroDivisionError, RuntimeError, UserWarning, TypeError) as error:  # a size of 0, or of 2**63 and more
+        why = str(error).splitlines()[0]
+        raise ValueError(f"layers: {layer['mixer']} cannot be built with {options | ffn} ({why})") from None

@@ -54,6 +54,8 @@ def load_model(folder: str | Path) -> LanguageModel:
             raise ValueError(f"model: {folder} must hold config.json and model.safetensors; {name} is missing")
     try:
         config = ModelConfig.from_json((folder / "config.json").read_bytes())
+        if not config.vocabulary:
+            raise ValueError("vocabulary: at least 1 for a language model, got 0")
     except ValueError as error:
         raise ValueError(f"model: {folder}/config.json is not a recallscope model shape ({error})") from None
     try:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from recallscope.architectures.config import ModelConfig
+from recallscope.architectures.config import ModelConfig, check_layers
 
 Found = dict[str, Any]
-MOST_LAYERS = 10_000
-"""More are a damaged file: a list of them alone would take the memory."""
 
 
 def from_hugging_face(config: Found) -> ModelConfig:
@@ -20,9 +18,7 @@ def from_hugging_face(config: Found) -> ModelConfig:
     family = config.get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"model_type: one of {', '.join(FAMILIES)}, got {family!r}")
-    count = config.get("num_hidden_layers", 1)
-    if not (isinstance(count, int) and 0 < count <= MOST_LAYERS):
-        raise ValueError(f"config: num_hidden_layers: 1 to {MOST_LAYERS:,}, got {count!r:.40}")
+    check_layers("config: num_hidden_layers", config.get("num_hidden_layers", 1))
     try:
         return FAMILIES[family](config)
     except KeyError as error:

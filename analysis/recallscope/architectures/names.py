@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recallscope.architectures.architecture import Architecture
-from recallscope.architectures.config import ModelConfig, mixer_options
+from recallscope.architectures.config import ModelConfig, check_layers, mixer_options
 from recallscope.architectures.feed_forward import FFN_OPTIONS
 from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.presets import PRESETS
@@ -81,12 +81,9 @@ def _repeated(label: str, mixer: str, options: dict[str, Any]) -> Architecture:
         known = ", ".join([*_SHAPE, *own, *FFN_OPTIONS[1:]])
         raise ValueError(f"options: {mixer} takes {known}, got {', '.join(sorted(unknown))}")
     shape = _SHAPE | {key: value for key, value in options.items() if key in _SHAPE}
-    for key in ("width", "layers", "ffn_width", "vocabulary"):
-        least = 1 if key in ("width", "layers") else 0
-        if not isinstance(shape[key], int) or shape[key] < least:
-            raise ValueError(f"{key}: an integer of at least {least}, got {shape[key]!r}")
-    layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _SHAPE}
     count = shape["layers"]
+    check_layers("layers", count)
+    layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _SHAPE}
     layers = tuple(layer | ({"layer": place, "layers": count} if placed else {}) for place in range(count))
     config = ModelConfig(shape["vocabulary"], shape["width"], layers, shape["ffn_width"], tied=shape["tied"])
     return Architecture(label, config)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recallscope.architectures.config import ModelConfig, build_layer
+from recallscope.architectures.config import ModelConfig, build_layer, check_layers
 from recallscope.architectures.mixers import MIXERS
 from recallscope.architectures.mixers.base_conv import BaseConv
 from recallscope.architectures.names import parsed_options
@@ -40,9 +40,7 @@ def recall_subject(text: str, width: int = 64) -> Subject:
     usual = {"width": width, "layers": 2, "ffn_width": 0, "loops": 1}
     shape = usual | {key: value for key, value in options.items() if key in _OWN}
     layer = {"mixer": mixer} | {key: value for key, value in options.items() if key not in _OWN}
-    for key in ("width", "layers", "loops"):
-        if not isinstance(shape[key], int) or shape[key] < 1:
-            raise ValueError(f"{key}: an integer of at least 1, got {shape[key]!r}")
+    check_layers("layers", shape["layers"])
     bare = ModelConfig(1, shape["width"], (layer,), shape["ffn_width"])
     with torch.device("meta"):
         shifts = build_layer(bare, layer)[0].shift
