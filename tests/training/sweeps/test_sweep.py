@@ -99,7 +99,11 @@ def test_rows_of_a_sweep(tmp_path):
 def test_a_subject_that_is_finished_is_not_trained_again(tmp_path):
     run_sweep(small("attention"), tmp_path)
     before = (tmp_path / "attention.jsonl").read_bytes()
+    left = tmp_path / "attention" / "checkpoint.pt"  # of a run that was killed between its rows and the end
+    left.parent.mkdir()
+    left.write_bytes(b"old")
     table = run_sweep(small("attention", "pooling"), tmp_path)
+    assert not left.parent.exists()
     assert (tmp_path / "attention.jsonl").read_bytes() == before
     assert set(table["subject"].to_pylist()) == {"attention", "pooling"}
 

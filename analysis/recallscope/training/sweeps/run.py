@@ -57,6 +57,7 @@ def _swept(sweep: Sweep, folder: Path, device: str, log: Callable[[str], None], 
         files.append(folder / f"{_slug(subject.name)}.jsonl")
         if not files[-1].exists():
             _train(sweep, subject, files[-1], device, log, command)
+        shutil.rmtree(files[-1].with_suffix(""), ignore_errors=True)  # also of one that was killed after its rows
         best = best_of(read_evidence(files[-1])).to_pylist()
         for row in best:
             spread = "" if row["n"] == 1 else f" [{row['low']:.3f}, {row['high']:.3f}] over {row['n']} seeds"
@@ -99,7 +100,6 @@ def _train(sweep: Sweep, subject: Subject, file: Path, device: str, log: Callabl
     ]
     write_text(file.with_suffix(".curves.json"), "".join(json.dumps(curve) + "\n" for curve in curves))
     write_evidence(evidence(row for o in outcomes for row in member_rows(sweep, subject, o, setting)), file)
-    shutil.rmtree(place)
 
 
 def _slug(name: str) -> str:
