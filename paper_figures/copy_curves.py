@@ -31,8 +31,8 @@ REMADE = Remade(
         "What has been trained so far; a line is a seed, and one that was interrupted stops early. Copying: the note's "
         "model (width 96, blocks of 32, h accumulated), noise from 32 to 512 in batches of 32. Copy: rate 1e-3, noise "
         "doubles below a loss of 0.03, not 0.3. Selective copy is not the note's training: positions in the block, "
-        "noise of all lengths mixed, GELU, rate 2e-3, β₂ 0.98. Text: models of width 64, windows of 64 bytes of "
-        "installed packages, 4.1 MB, tested on other packages."
+        "noise of all lengths mixed, GELU, β₂ 0.98, rate 2e-3, at full noise falling to zero twice. Text: models of "
+        "width 64, windows of 64 bytes of installed packages, 4.1 MB, tested on other packages."
     ),
     fill=(
         "`python paper_figures/recurrent_transformer_rows.py RUNS` goes on with all runs on a CPU, with `--full` the "

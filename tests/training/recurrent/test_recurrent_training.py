@@ -114,20 +114,29 @@ def test_mixed_noise_is_every_multiple_of_the_first_up_to_the_stage_and_each_ste
     assert alone == (3, 48)
 
 
-def test_at_full_noise_the_rate_falls_by_half_a_cosine_to_zero_where_the_plan_has_a_finish():
+def test_at_full_noise_the_rate_falls_twice_by_half_a_cosine_to_zero_where_the_plan_has_a_finish():
     plan = CopyPlan(True, noise=64, start=16, rate=1e-3, finish=200)
-    losses = [0.2, 0.2, 0.5, 0.1, 0.4, 0.4]  # full noise after two; 1 - 32/128 and 1 - 64/128 multiply the rate
-    made = [plan([point(50 * k, loss) for k, loss in enumerate(losses[:done], 1)]) for done in range(7)]
+    losses = [
+        0.2,
+        0.2,
+        0.5,
+        0.1,
+        0.4,
+        0.4,
+        0.2,
+        0.1,
+        0.1,
+        0.3,
+    ]  # full noise after two; 1 - 32/128 and 1 - 64/128 multiply the rate
+    made = [plan([point(50 * k, loss) for k, loss in enumerate(losses[:done], 1)]) for done in range(11)]
     rates = [interval.rate for interval in made if interval]
-    assert rates == pytest.approx([1e-3, 7.5e-4, 3.75e-4, 3.2008e-4, 1.875e-4, 5.492e-5], rel=1e-4)
-    assert made[6] is None
+    falling = [3.75e-4, 3.2008e-4, 1.875e-4, 5.492e-5]
+    assert rates == pytest.approx([1e-3, 7.5e-4, *falling, *falling], rel=1e-4)
+    assert made[10] is None
     at_once = CopyPlan(True, noise=16, start=16, rate=1e-3, finish=100)
-    made = [at_once([point(50 * k, 1.0, length=48) for k in range(1, done + 1)]) for done in range(3)]
-    assert [interval.rate if interval else None for interval in made] == [
-        pytest.approx(1e-3),
-        pytest.approx(5e-4),
-        None,
-    ]
+    made = [at_once([point(50 * k, 1.0, length=48) for k in range(1, done + 1)]) for done in range(5)]
+    rates = [interval.rate for interval in made if interval]
+    assert rates == pytest.approx([1e-3, 5e-4] * 2) and made[4] is None
 
 
 def test_the_rate_on_text_falls_by_half_a_cosine_to_a_tenth():

@@ -11,6 +11,8 @@ from recallscope.tasks.copying import Copying, SelectiveCopying, curriculum
 from recallscope.tasks.task import Task, check
 from recallscope.training.recurrent.loop import Interval, Point
 
+_FALLS = 2  # of the rate at full noise, where a plan has a finish
+
 
 @dataclass(frozen=True)
 class CopyPlan:
@@ -39,8 +41,9 @@ class CopyPlan:
     warmup : int
         Intervals in which the rate rises in equal steps, before it is what the curriculum says. Not the note's.
     finish : int
-        Steps at full noise, in which the rate falls by half a cosine to zero, whatever the loss, and then the run ends;
-        0: the curriculum's factors. Not the note's.
+        Steps at full noise, in which the rate falls by half a cosine to zero, whatever the loss; then once more from
+        the top (warm restarts: Loshchilov and Hutter 2017), and the run ends. 0: the curriculum's factors. Not the
+        note's.
     """
 
     selective: bool
@@ -68,9 +71,11 @@ class CopyPlan:
         if self.finish and at_full:
             every = curve[-1].step // len(curve) if curve else 0
             done = every * (len(at_full) - 1)
-            if done >= self.finish:
+            if done >= _FALLS * self.finish:
                 return None
-            stage = stage._replace(factor=at_full[0] * 0.5 * (1 + math.cos(math.pi * done / self.finish)))
+            stage = stage._replace(
+                factor=at_full[0] * 0.5 * (1 + math.cos(math.pi * (done % self.finish) / self.finish))
+            )
         noises = range(self.start, stage.noise + 1, self.start) if self.mixed else (stage.noise,)
         rate = self.rate * stage.factor * min(1.0, (len(curve) + 1) / (self.warmup + 1))
         return Interval(tuple(map(self.task, noises)), rate, self.task(stage.noise))

@@ -46,7 +46,7 @@ def copy_run(selective: bool, seed: int, noise: int = 512, full: bool = False) -
     32 and 0.03: what is still to be learned is learned where examples are short. Selective copy has, besides, what it
     took to be learned on two cores: positions in the block, noise of all lengths mixed, GELU, β₂ 0.98, and rate 2e-3
     after 150 steps of warming up (without them a fifth is right after 500 steps, with them three quarters), at full
-    noise falling to zero in 8,000 steps.
+    noise falling to zero in 8,000 steps, twice.
     """
     if selective and not full:
         shape = TransformerShape(
