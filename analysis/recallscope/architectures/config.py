@@ -23,8 +23,12 @@ _LIMITS = {
 
 def check_layers(name: str, count: Any) -> None:
     """Refuse a number of layers before a list of them is made."""
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LAYERS:
-        raise ValueError(f"{name}: an integer from 1 to {MOST_LAYERS}, got {count!r:.40}")
+    _check_integer(name, count, 1, MOST_LAYERS)
+
+
+def _check_integer(name: str, value: Any, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name}: an integer from {least} to {most}, got {value!r:.40}")
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name, (least, most) in _LIMITS.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"{name}: an integer from {least} to {most}, got {value!r:.40}")
+            _check_integer(name, getattr(self, name), least, most)
         if not isinstance(self.layers, list | tuple) or not all(isinstance(layer, dict) for layer in self.layers):
             raise ValueError(f"layers: a list with one dict for each layer, got {self.layers!r:.60}")
         if len(self.layers) * self.loops > MOST_LAYERS:

@@ -116,18 +116,8 @@ def test_mixed_noise_is_every_multiple_of_the_first_up_to_the_stage_and_each_ste
 
 def test_at_full_noise_the_rate_falls_twice_by_half_a_cosine_to_zero_where_the_plan_has_a_finish():
     plan = CopyPlan(True, noise=64, start=16, rate=1e-3, finish=200)
-    losses = [
-        0.2,
-        0.2,
-        0.5,
-        0.1,
-        0.4,
-        0.4,
-        0.2,
-        0.1,
-        0.1,
-        0.3,
-    ]  # full noise after two; 1 - 32/128 and 1 - 64/128 multiply the rate
+    # full noise after two losses; 1 - 32/128 and 1 - 64/128 multiply the rate
+    losses = [0.2, 0.2, 0.5, 0.1, 0.4, 0.4, 0.2, 0.1, 0.1, 0.3]
     made = [plan([point(50 * k, loss) for k, loss in enumerate(losses[:done], 1)]) for done in range(11)]
     rates = [interval.rate for interval in made if interval]
     falling = [3.75e-4, 3.2008e-4, 1.875e-4, 5.492e-5]
