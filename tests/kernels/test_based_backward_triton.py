@@ -127,4 +127,4 @@ def test_the_custom_op_is_checked_by_torch():
     given = [u.to(DEVICE).requires_grad_() for u in operands("based", Shape(1, 3, 1, 16, 16), DTYPES[0])]
     state = some_state("based", DTYPES[0])[:1, :1].contiguous().to(DEVICE).requires_grad_()
     utilities = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(torch.ops.recallscope.based_triton, (*given, 0.5, state, True), test_utils=utilities)
+    torch.library.opcheck(torch.ops.recallscope.based_triton, (*given, 0.5, state, True, 1), test_utils=utilities)

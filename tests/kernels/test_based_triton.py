@@ -8,6 +8,9 @@ from kernel_cases import LENGTHS, assert_close, make, poisoned, some_state
 from recallscope_kernels import based, based_decode, jrt_prefix
 from recallscope_kernels.ops import Shape, operands
 from recallscope_kernels.ops.based import based_cost, based_reference
+from recallscope_kernels.ops.based.cost import triton_forward_flops
+from recallscope_kernels.ops.based.custom_ops import based_triton
+from recallscope_kernels.ops.based.launch_forward import span_count, spans_of
 from recallscope_kernels.ops.based.packing import pack, unpack
 from recallscope_kernels.ops.jrt_prefix import jrt_prefix_reference
 from torch.utils.flop_counter import FlopCounterMode
@@ -37,6 +40,28 @@ def test_the_kernel_goes_on_from_an_encoded_prefix(dtype):
     want = jrt_prefix_reference(*given)
     assert_close("outputs", got[0], want[0], dtype)
     assert_close("state", got[1], want[1], dtype)  # type: ignore[arg-type]
+
+
+@runs
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize(("time", "spans", "dtype"), [(300, 3, 0), (256, 4, 0), (200, 2, 1), (130, 9, 0), (1, 2, 0)])
+def test_spans_of_time_side_by_side_are_one_sequence(time, spans, dtype, with_state):
+    """Each span from the sums of those before it; 9 spans of 130 tokens are 3, of whole chunks."""
+    given = [poisoned(u).to(DEVICE) for u in make("based", time, DTYPES[dtype])]
+    state = some_state("based", DTYPES[dtype]).to(DEVICE) if with_state else None
+    o, normaliser, last = based_triton(*given, 0.3, state, True, spans)
+    want = based_reference(*given, scale=0.3, initial_state=state)
+    assert_close("outputs", o, want[0], DTYPES[dtype])
+    assert_close("state", last, want[1], DTYPES[dtype])
+    assert_close("normaliser", normaliser, based_triton(*given, 0.3, state, True, 1)[1], DTYPES[dtype])
+
+
+def test_spans_fill_the_device_and_no_more():
+    """Two programs a multiprocessor: an H200 has room for 264."""
+    assert span_count(256, 32768, 264) == span_count(133, 32768, 264) == 1
+    assert (span_count(16, 32768, 264), span_count(16, 4096, 264), span_count(132, 4096, 264)) == (16, 8, 2)
+    assert span_count(16, 1023, 264) == span_count(0, 4096, 264 * 0) == span_count(1, 32768, 0) == 1
+    assert spans_of(*operands("based", Shape(1, 4096, 1, 16, 16), DTYPES[0], "cpu")[1:]) == 1
 
 
 @runs
@@ -86,14 +111,17 @@ def test_decoding_is_one_more_token(dtype, key, value):
 
 
 @pytest.mark.skipif(not (INSTALLED and INTERPRETED), reason="counts the interpreter's products, in the child")
-@pytest.mark.parametrize(("time", "value"), [(1, 16), (64, 32), (130, 128)])
-def test_executed_flops_are_those_that_run(time, value, monkeypatch):
+@pytest.mark.parametrize(
+    ("time", "value", "spans"), [(1, 16, 1), (64, 32, 1), (130, 128, 1), (300, 16, 3), (130, 128, 9)]
+)
+def test_executed_flops_are_those_that_run(time, value, spans, monkeypatch):
     """Every product that the interpreter executes, counted as 2 M N K from the matrices themselves."""
     counted = counted_products(monkeypatch)
     shape = Shape(1, time, 2, 16, value)
     with FlopCounterMode(display=False) as counter:
-        based(*operands("based", shape), implementation="triton")
-    assert sum(counted) == based_cost(shape, implementation="triton").executed_flops == counter.get_total_flops()
+        based_triton(*operands("based", shape), 0.25, None, False, spans)
+    assert sum(counted) == triton_forward_flops(shape, spans) == counter.get_total_flops()
+    assert based_cost(shape, implementation="triton").executed_flops == triton_forward_flops(shape)
 
 
 def test_packing_is_undone_by_unpacking():

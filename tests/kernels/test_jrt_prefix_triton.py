@@ -92,7 +92,7 @@ def test_gradients_are_those_of_torch(place):
 @runs
 def test_the_kernels_alone_have_no_gradient():
     given = operands_of(5, 5, DTYPES[0])
-    o, _ = jrt_prefix_triton(*given[:4], given[4].requires_grad_(), 0.25, None, False)
+    o, _ = jrt_prefix_triton(*given[:4], given[4].requires_grad_(), 0.25, None, False, 1)
     with pytest.raises(RuntimeError, match="no autograd formula was registered"):
         o.sum().backward()
 
@@ -102,7 +102,7 @@ def test_the_kernels_alone_have_no_gradient():
 def test_the_custom_op_is_checked_by_torch(keep):
     given, state = operands_of(9, 9, DTYPES[0]), some_state("based", DTYPES[0]).to(DEVICE)
     utilities = ("test_schema", "test_faketensor")
-    torch.library.opcheck(jrt_prefix_triton, (*given, 0.25, state, keep), test_utils=utilities)
+    torch.library.opcheck(jrt_prefix_triton, (*given, 0.25, state, keep, 1), test_utils=utilities)
 
 
 @pytest.mark.skipif(not (INSTALLED and INTERPRETED), reason="counts the interpreter's products, in the child")

@@ -1,4 +1,4 @@
-"""What compiling a Triton kernel ahead of time says of it: registers, spills, shared memory. No GPU needed.
+"""Our Triton kernels compiled ahead of time: registers, spills, shared memory, products, instructions. No GPU needed.
 
 Run as a program it compiles our kernels and prints one JSON object a row; it needs Triton without
 TRITON_INTERPRET, which turns kernels into Python functions that cannot be compiled.
@@ -7,88 +7,13 @@ TRITON_INTERPRET, which turns kernels into Python functions that cannot be compi
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Compiled:
-    """Facts of one compilation: registers, stack and spills of a thread, shared memory of a program, static counts."""
-
-    kernel: str
-    target: str
-    warps: int
-    stages: int
-    registers: int
-    stack_bytes: int
-    spill_store_bytes: int
-    spill_load_bytes: int
-    shared_bytes: int
-    wgmma: int
-    mma_sync: int
-    shuffles: int
-    barriers: int
-
-
-def compile_kernel(
-    kernel: Any, types: Mapping[str, str], constants: Mapping[str, Any], warps: int, stages: int, capability: int = 90
-) -> Compiled:
-    """Compile a `triton.jit` function for an NVIDIA GPU of a compute capability (90: H100, H200).
-
-    `types` gives Triton's name of each argument's type that is no constant (`*bf16`, `i32`, `fp32`); pointers are taken
-    to be aligned to 16 bytes, as torch allocates them, and so are strides, which for K = 16 they are.
-    """
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    if not isinstance(kernel, triton.JITFunction):
-        raise ValueError("kernel: one that Triton compiles; with TRITON_INTERPRET set it makes none")
-    names = kernel.arg_names
-    aligned = [n for n in types if types[n].startswith("*") or re.fullmatch(r"[qkvgx]_[bth]|D", n)]
-    source = ASTSource(
-        kernel,
-        {n: "constexpr" if n in constants else types[n] for n in names},
-        constexprs={(names.index(n),): value for n, value in constants.items()},
-        attrs={(names.index(n),): [["tt.divisibility", 16]] for n in aligned},
-    )
-    built = triton.compile(source, GPUTarget("cuda", capability, 32), {"num_warps": warps, "num_stages": stages})
-    report, code = _assembled(built.asm["ptx"], built.asm["cubin"], capability)
-    frame = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", report)
-    used = re.search(r"Used (\d+) registers", report)
-    if frame is None or used is None:
-        raise RuntimeError(f"ptxas said nothing of registers: {report.strip()[:200]}")
-    stack, stores, loads = map(int, frame.groups())
-    wgmma, mma, shuffles, barriers = (
-        len(re.findall(pattern, code)) for pattern in (r"\bHGMMA\.", r"\bHMMA\.", r"\bSHFL\.", r"\bBAR\.SYNC")
-    )
-    return Compiled(
-        kernel.__name__, f"sm_{capability}", warps, stages, int(used[1]), stack, stores, loads, built.metadata.shared,
-        wgmma, mma, shuffles, barriers,
-    )  # fmt: skip
-
-
-def _assembled(ptx: str, cubin: bytes, capability: int) -> tuple[str, str]:
-    """What ptxas reports, and the instructions."""
-    from triton import knobs
-    from triton.backends.nvidia.compiler import get_ptxas
-
-    with tempfile.TemporaryDirectory() as folder:
-        source, binary = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
-        source.write_text(ptx)
-        binary.write_bytes(cubin)
-        target = re.search(r"\.target\s+(\w+)", ptx)
-        call = [get_ptxas(capability).path, "-v", f"--gpu-name={target[1] if target else f'sm_{capability}'}"]
-        report = subprocess.run([*call, str(source), "-o", f"{folder}/again"], capture_output=True, text=True).stderr
-        code = subprocess.run([knobs.nvidia.nvdisasm.path, str(binary)], capture_output=True, text=True).stdout
-    return report, code
+from recallscope_kernels.profiling.assembly import Compiled, compile_kernel
 
 
 def compiled_based(
@@ -101,25 +26,32 @@ def compiled_based(
 ) -> Compiled:
     """A kernel of Based at K = 16, with the tiles that it is started with; `keep` with states in and out.
 
-    Parts are `forward`, the backward kernels `query` and `key`, and `encode`, which sums a prefix for `forward`.
+    Parts are `forward`, the backward kernels `query` and `key`, and `encode`, which sums a prefix or span.
     """
-    from recallscope_kernels.ops.based import forward_kernel, key_gradient_kernel, launch, query_gradient_kernel
-    from recallscope_kernels.ops.jrt_prefix import encode_kernel
+    from recallscope_kernels.ops.based import (
+        encode_kernel,
+        forward_kernel,
+        key_gradient_kernel,
+        launch,
+        launch_backward,
+        launch_forward,
+        query_gradient_kernel,
+    )
 
-    kernel = {
-        "forward": forward_kernel.based_forward_kernel,
-        "query": query_gradient_kernel.based_query_gradient_kernel,
-        "key": key_gradient_kernel.based_key_gradient_kernel,
-        "encode": encode_kernel.jrt_encode_kernel,
+    kernel, started = {
+        "forward": (forward_kernel.based_forward_kernel, launch_forward.WARPS),
+        "query": (query_gradient_kernel.based_query_gradient_kernel, launch_backward.WARPS),
+        "key": (key_gradient_kernel.based_key_gradient_kernel, launch_backward.WARPS),
+        "encode": (encode_kernel.based_encode_kernel, launch_forward.WARPS),
     }[part]
     half = {n: f"*{dtype}" for n in ("q", "k", "v", "grad", "o", "dq", "dk", "dv")}
     sums = ("normaliser", "delta", "state", "moments", "state_out", "moments_out")
     types = half | {n: "*fp32" for n in sums} | {f"{u}_{n}": "i32" for u in "qkvg" for n in "bth"}
-    types |= {"scale": "fp32", "B": "i32", "T": "i32", "H": "i32"}
+    types |= {"scale": "fp32", "unit": "fp32", "B": "i32", "T": "i32", "H": "i32", "SPAN": "i32"}
     constants = {"V": value_width, "VALUES": launch.values_per_program(value_width), "C": launch.CHUNK}
     constants |= {"HAS_STATE": keep, "KEEP": keep}
-    started = warps or launch.WARPS, stages or launch.STAGES
-    return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), *started)
+    tiles = warps or started, stages or launch.STAGES
+    return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), *tiles)
 
 
 def compiled_decode(key_width: int = 16, value_width: int = 64, dtype: str = "bf16") -> Compiled:
@@ -127,10 +59,10 @@ def compiled_decode(key_width: int = 16, value_width: int = 64, dtype: str = "bf
     from recallscope_kernels.ops.based import decode_kernel, feature_count, launch
 
     pointers = {n: f"*{dtype}" for n in ("q", "k", "v", "o")}
-    types = pointers | {"state": "*fp32", "pairs": "*i32", "scale": "fp32"}
+    types = pointers | {"state": "*fp32", "root": "fp32"}
     constants = {"FEATURES": feature_count(key_width), "K": key_width, "V": value_width}
-    constants |= launch.decode_tiles(value_width)
-    return compile_kernel(decode_kernel.based_decode_kernel, types, constants, launch.DECODE_WARPS, 3)
+    constants |= launch.decode_tiles(key_width, value_width)
+    return compile_kernel(decode_kernel.based_decode_kernel, types, constants, constants.pop("num_warps"), 3)
 
 
 def compiled_matrix_decode(
@@ -175,7 +107,7 @@ def _own(kernel: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 KERNELS = {
     "based": compiled_based,
     "based_backward": partial(compiled_based, part="query"),
-    "jrt_encode": partial(compiled_based, part="encode"),
+    "based_encode": partial(compiled_based, part="encode"),
     "decode": compiled_decode,
     "matrix_decode": compiled_matrix_decode,
     "short_convolution": compiled_short_convolution,
@@ -184,7 +116,7 @@ ROWS = [
     {},
     {"keep": True},
     *({"kernel": "based_backward", "part": part, "keep": keep} for part in ("query", "key") for keep in (False, True)),
-    {"kernel": "jrt_encode"},
+    {"kernel": "based_encode"},
     *({"kernel": "short_convolution", "part": part, "silu": True} for part in ("forward", "backward", "step")),
     {"kernel": "decode"},
     {"kernel": "matrix_decode"},

@@ -54,15 +54,36 @@ def backward_flops(shape: Shape, score_entries: int) -> int:
     return shape.B * shape.H * (state + 2 * (3 * shape.K + 2 * values) * score_entries)
 
 
-def triton_forward_flops(shape: Shape, chunk: int = CHUNK) -> int:
+def span_tokens(time: int, spans: int, chunk: int = CHUNK) -> int:
+    """Tokens of all spans of time but the last, which may have fewer: whole chunks. There may be fewer spans then."""
+    return max(-(-time // (spans * chunk)), 1) * chunk
+
+
+def triton_forward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> int:
     """Products of the Triton kernel (K = 16), on whole chunks and per block of at most 64 columns of V.
 
+    Where time is cut into spans, all but the last are encoded too.
+
     A token and block: update and read of the packed state, `4 · 160 V`; scores and their use, `2 C (16 + V)`; rolled
-    copies of q and k, `4 · 16 · 160`; the 16 × 16 sums of the normaliser, `4 · 16 · 16`.
+    copies of q and k, `4 · 16 · 160`; the normaliser's Σ k kᵀ and Σ k, 16 × 16 each, and their reads, `8 · 16 · 16`.
     """
     block = min(shape.V, 64)
-    each = 4 * PACKED * block + 2 * chunk * (16 + block) + 4 * 16 * PACKED + 4 * 16 * 16
-    return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * each
+    each = 4 * PACKED * block + 2 * chunk * (16 + block) + 4 * 16 * PACKED + 8 * 16 * 16
+    span = span_tokens(shape.T, spans, chunk)
+    again = max(shape.T - 1, 0) // span * span
+    kernel = shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * each
+    return kernel + triton_encode_flops(shape, again, chunk)
+
+
+def triton_encode_flops(shape: Shape, tokens: int, chunk: int = CHUNK) -> int:
+    """Products of the Triton kernel that sums what tokens add to the state (K = 16): whole chunks, blocks of V.
+
+    A token and block: update of the packed state, `2 · 160 V`; rolled copies of k, `2 · 16 · 160`; the normaliser's
+    Σ k kᵀ and Σ k, 16 × 16 each, `4 · 16 · 16`.
+    """
+    block = min(shape.V, 64)
+    each = 2 * PACKED * (block + 16) + 4 * 16 * 16
+    return shape.B * shape.H * (shape.V // block) * whole_chunks(tokens, chunk) * each
 
 
 def triton_backward_flops(shape: Shape, chunk: int = CHUNK) -> int:

@@ -10,7 +10,6 @@ from torch.utils.flop_counter import register_flop_formula
 
 from recallscope_kernels.ops import _checks
 from recallscope_kernels.ops._shape import Shape, squares
-from recallscope_kernels.ops.based import launch
 from recallscope_kernels.ops.based.chunked import chunked_backward, chunked_forward
 from recallscope_kernels.ops.based.cost import (
     backward_flops,
@@ -19,6 +18,7 @@ from recallscope_kernels.ops.based.cost import (
     triton_forward_flops,
 )
 from recallscope_kernels.ops.based.launch_backward import triton_backward
+from recallscope_kernels.ops.based.launch_forward import triton_forward
 from recallscope_kernels.ops.based.reference import feature_count
 
 
@@ -31,9 +31,9 @@ def based_chunked(
 
 @torch.library.custom_op("recallscope::based_triton", mutates_args=())
 def based_triton(
-    q: Tensor, k: Tensor, v: Tensor, scale: float, state: Tensor | None, keep: bool
+    q: Tensor, k: Tensor, v: Tensor, scale: float, state: Tensor | None, keep: bool, spans: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return launch.triton_forward(q, k, v, scale, state, keep)
+    return triton_forward(q, k, v, scale, state, keep, spans)
 
 
 @torch.library.custom_op("recallscope::based_backward", mutates_args=())
@@ -81,7 +81,7 @@ def _(q, k, v, scale, state, chunk):
 
 
 @based_triton.register_fake
-def _(q, k, v, scale, state, keep):
+def _(q, k, v, scale, state, keep, spans):
     return _empty_results(q, v, keep)
 
 
@@ -101,7 +101,7 @@ def _(grad, q, k, v, o, normaliser, scale, state, grad_state):
 
 
 def _save(ctx, inputs, output):
-    q, k, v, ctx.scale, state, ctx.last = inputs  # a chunk of torch, or whether the kernel kept its state
+    q, k, v, ctx.scale, state, ctx.chunk, *_ = inputs  # for the kernel, whether its state is kept, and spans
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(q, k, v, *output[:2], state)
 
@@ -113,13 +113,13 @@ def _saved(ctx, grad, grad_state) -> tuple[Any, ...]:
 
 
 def _gradients(ctx, grad, _, grad_state):
-    dq, dk, dv, ds = _backward(*_saved(ctx, grad, grad_state), ctx.last)
+    dq, dk, dv, ds = _backward(*_saved(ctx, grad, grad_state), ctx.chunk)
     return dq, dk, dv, None, ds if ctx.needs_input_grad[4] else None, None
 
 
 def _gradients_triton(ctx, grad, _, grad_state):
     dq, dk, dv, ds = _backward_triton(*_saved(ctx, grad, grad_state))
-    return dq, dk, dv, None, ds if ctx.needs_input_grad[4] else None, None
+    return dq, dk, dv, None, ds if ctx.needs_input_grad[4] else None, None, None
 
 
 based_chunked.register_autograd(_gradients, setup_context=_save)
@@ -137,8 +137,8 @@ def _chunked_flop(q, k, v, scale, state, chunk, *args, out_shape=None, **kwargs)
 
 
 @register_flop_formula(torch.ops.recallscope.based_triton)
-def _triton_flop(q, k, v, scale, state, keep, *args, out_shape=None, **kwargs) -> int:
-    return triton_forward_flops(_shape(q, v))
+def _triton_flop(q, k, v, scale, state, keep, spans, *args, out_shape=None, **kwargs) -> int:
+    return triton_forward_flops(_shape(q, v), spans)
 
 
 @register_flop_formula(torch.ops.recallscope.based_backward_triton)

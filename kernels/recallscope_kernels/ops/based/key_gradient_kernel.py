@@ -42,11 +42,11 @@ def based_key_gradient_kernel(
     dv += ((b * T + first) * H + h) * V + block * VALUES
 
     square = scale * scale
-    key_a, key_b = rolls(0, 1.0, 1.0, dtype), rolls(2, 1.0, 1.0, dtype)
-    key_c, key_d, key_e = rolls(4, 1.0, 1.0, dtype), rolls(6, 1.0, 1.0, dtype), rolls(8, 1.0, 1.0, dtype)
-    query_a, query_b = rolls(0, 0.5 * square, square, dtype), rolls(2, 0.5 * square, square, dtype)
-    query_c, query_d = rolls(4, 0.5 * square, square, dtype), rolls(6, 0.5 * square, square, dtype)
-    query_e = rolls(8, 0.5 * square, square, dtype)
+    key_a, key_b = rolls(0, 32, 1.0, 1.0, dtype), rolls(2, 32, 1.0, 1.0, dtype)
+    key_c, key_d, key_e = rolls(4, 32, 1.0, 1.0, dtype), rolls(6, 32, 1.0, 1.0, dtype), rolls(8, 32, 1.0, 1.0, dtype)
+    query_a, query_b = rolls(0, 32, 0.5 * square, square, dtype), rolls(2, 32, 0.5 * square, square, dtype)
+    query_c, query_d = rolls(4, 32, 0.5 * square, square, dtype), rolls(6, 32, 0.5 * square, square, dtype)
+    query_e = rolls(8, 32, 0.5 * square, square, dtype)
     state_at = tl.arange(0, 32)[None, :] * V + value[:, None]
     square_at = key[:, None] * 16 + key[None, :]
     if HAS_STATE:

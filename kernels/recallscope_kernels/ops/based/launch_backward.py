@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from recallscope_kernels.ops._checks import sum_dtype
-from recallscope_kernels.ops.based.launch import CHUNK, STAGES, WARPS, values_per_program
+from recallscope_kernels.ops.based.launch import CHUNK, STAGES, values_per_program
 from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
+
+WARPS = 8  # with 4 warps registers spill
 
 
 def triton_backward(

@@ -10,6 +10,7 @@ from recallscope_kernels.ops._libraries import fla
 from recallscope_kernels.ops.based import launch
 from recallscope_kernels.ops.based.cost import CHUNK
 from recallscope_kernels.ops.based.custom_ops import based_chunked, based_triton
+from recallscope_kernels.ops.based.launch_forward import spans_of
 from recallscope_kernels.ops.based.reference import feature_count
 
 FLA = {"fla-parallel": "parallel_based", "fla-fused-chunk": "fused_chunk_based"}
@@ -45,9 +46,9 @@ def based(
         Return the state after the last token, else None.
     implementation : str
         `chunked` (torch, any device, sums in float32 or more) or `triton` (one pass, state on chip; K = 16, V of 16, 32
-        or a multiple of 64; not float64; in float16 a sum of scale² k² v / 2 above 65,504 overflows), `fla-parallel` or
-        `fla-fused-chunk` (flash-linear-attention, if installed; no states). None: triton on a GPU where it fits, else
-        chunked.
+        or a multiple of 64; not float64; in float16 a sum of scale² k² v / 2 above 65,504 overflows; few sequences are
+        cut into spans of at least 512 tokens that run side by side), `fla-parallel` or `fla-fused-chunk`
+        (flash-linear-attention, if installed; no states). None: triton on a GPU where it fits, else chunked.
     chunk : int
         Tokens per chunk of `chunked`; changes speed, not results. The kernel's own is 64.
 
@@ -68,7 +69,7 @@ def based(
         raise ValueError(f"implementation: {why_not}")
     if fits and not why_not:
         learning = torch.is_grad_enabled() and any(u.requires_grad for u in (q, k, v, initial_state) if u is not None)
-        o, _, last = based_triton(q, k, v, scale, initial_state, output_final_state or learning)
+        o, _, last = based_triton(q, k, v, scale, initial_state, output_final_state or learning, spans_of(k, v))
     else:
         o, _, last = based_chunked(q, k, v, scale, initial_state, chunk)
     return o, last if output_final_state else None

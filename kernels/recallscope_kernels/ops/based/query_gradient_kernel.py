@@ -38,11 +38,15 @@ def based_query_gradient_kernel(
     dq += ((block * B + b) * T * H + h) * 16
 
     square = scale * scale
-    query_a, query_b = rolls(0, 1.0, 1.0, dtype), rolls(2, 1.0, 1.0, dtype)
-    query_c, query_d, query_e = rolls(4, 1.0, 1.0, dtype), rolls(6, 1.0, 1.0, dtype), rolls(8, 1.0, 1.0, dtype)
-    key_a, key_b = rolls(0, 0.5 * square, square, dtype), rolls(2, 0.5 * square, square, dtype)
-    key_c, key_d = rolls(4, 0.5 * square, square, dtype), rolls(6, 0.5 * square, square, dtype)
-    key_e = rolls(8, 0.5 * square, square, dtype)
+    query_a, query_b = rolls(0, 32, 1.0, 1.0, dtype), rolls(2, 32, 1.0, 1.0, dtype)
+    query_c, query_d, query_e = (
+        rolls(4, 32, 1.0, 1.0, dtype),
+        rolls(6, 32, 1.0, 1.0, dtype),
+        rolls(8, 32, 1.0, 1.0, dtype),
+    )
+    key_a, key_b = rolls(0, 32, 0.5 * square, square, dtype), rolls(2, 32, 0.5 * square, square, dtype)
+    key_c, key_d = rolls(4, 32, 0.5 * square, square, dtype), rolls(6, 32, 0.5 * square, square, dtype)
+    key_e = rolls(8, 32, 0.5 * square, square, dtype)
     feature = tl.arange(0, 32)
     query_one = tl.where(feature >= 16, 1.0, 0.0)[None, :]
     key_one = query_one * scale

@@ -2,8 +2,8 @@
 
 Features of second order are *rolled*: slice j is `x ⊙ roll(x, j)` for j = 0 … K / 2, weighted 1/2 for j = 0 and 1
 otherwise, of the last slice only the first half, so that `Σ_j w_j (q ⊙ roll(q, j))·(k ⊙ roll(k, j)) = (q·k)² / 2`.
-At K = 16 these are 136 columns; one can be the constant 1, 7 stay empty, 16 are x itself: five tiles of 32. Rolled
-copies come from products with a 0/1 matrix, which are exact; weights and scale are on the side that is written.
+At K = 16 these are 136 columns; up to 8 more are constants or empty, 16 are x itself. Rolled copies come from products
+with a matrix of 0 and one weight, which are exact if that is a power of two.
 """
 
 # pyright: reportArgumentType=false, reportIndexIssue=false
@@ -16,12 +16,12 @@ import triton.language as tl
 
 
 @triton.jit
-def rolls(first: tl.constexpr, outer, inner, dtype: tl.constexpr):
-    """`[16, 32]`, two slices: column (j, i) picks `x[(i - j) mod 16]`, with the weight `outer` for j = 0, else `inner`.
+def rolls(first: tl.constexpr, COLUMNS: tl.constexpr, outer, inner, dtype: tl.constexpr):
+    """`[16, COLUMNS]`, slices from `first` on: column (j, i) picks `x[(i - j) mod 16]`.
 
-    Nothing is picked for i ≥ 8 of slice 8, and for slice 9.
+    The weight is `outer` for j = 0, else `inner`. Nothing is picked for i ≥ 8 of slice 8, and for slice 9.
     """
-    row, column = tl.arange(0, 16)[:, None], tl.arange(0, 32)[None, :]
+    row, column = tl.arange(0, 16)[:, None], tl.arange(0, COLUMNS)[None, :]
     slice, channel = first + column // 16, column % 16
     picks = ((channel - slice + 16) % 16 == row) & (slice * 16 + channel < 136)
     return tl.where(picks, tl.where(slice == 0, outer, inner), 0.0).to(dtype)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recallscope_kernels.ops._shape import Cost, Shape, whole_chunks
-from recallscope_kernels.ops.based.cost import CHUNK, PACKED, based_cost
+from recallscope_kernels.ops._shape import Cost, Shape
+from recallscope_kernels.ops.based.cost import CHUNK, based_cost, triton_encode_flops
 from recallscope_kernels.ops.based.reference import feature_count
 
 
@@ -48,14 +48,3 @@ def encode_flops(tokens: int, key_width: int, value_width: int) -> int:
 def encode_backward_flops(tokens: int, key_width: int, value_width: int) -> int:
     """`2 F (2 V + 1)`: gradients of features from V + 1 columns, of V values (that of the constant 1 is not needed)."""
     return 2 * feature_count(key_width) * (2 * value_width + 1) * tokens
-
-
-def triton_encode_flops(shape: Shape, prefix: int, chunk: int = CHUNK) -> int:
-    """Products of the Triton kernel (K = 16) on M tokens, in whole chunks and per block of at most 64 columns of V.
-
-    A token and block: update of the packed state, `2 · 160 V`; rolled copies of k, `2 · 16 · 160`; the 16 × 16 sums of
-    the normaliser, `2 · 16 · 16`.
-    """
-    block = min(shape.V, 64)
-    each = 2 * PACKED * (block + 16) + 2 * 16 * 16
-    return shape.B * shape.H * (shape.V // block) * whole_chunks(prefix, chunk) * each

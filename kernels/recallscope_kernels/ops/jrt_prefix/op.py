@@ -8,6 +8,7 @@ from torch import Tensor
 from recallscope_kernels.ops import _checks
 from recallscope_kernels.ops.based import based, feature_count
 from recallscope_kernels.ops.based.cost import CHUNK
+from recallscope_kernels.ops.based.launch_forward import spans_of
 from recallscope_kernels.ops.jrt_prefix.encode import encode
 from recallscope_kernels.ops.jrt_prefix.launch import fits, jrt_prefix_triton
 
@@ -60,7 +61,7 @@ def jrt_prefix(
     kernels = implementation == "triton" or (implementation is None and q.is_cuda)
     learning = torch.is_grad_enabled() and any(u.requires_grad for u in (*given, initial_state) if u is not None)
     if kernels and not learning and fits(*given):
-        o, last = jrt_prefix_triton(*given, scale, initial_state, output_final_state)
+        o, last = jrt_prefix_triton(*given, scale, initial_state, output_final_state, spans_of(k, v))
         return o, last if output_final_state else None
     state = encode(prefix_k, prefix_v, scale, initial_state, chunk)
     return based(

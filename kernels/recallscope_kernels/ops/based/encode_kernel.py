@@ -1,0 +1,73 @@
+"""What keys and values add to the state, in Triton: one program sums a stretch of time for one head, on chip.
+
+A third of the instructions of the kernel that goes on from there (`forward_kernel`): keys write, nothing reads.
+"""
+
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
+# Triton's annotations ask for what its compiler makes of literals, and of its ranges.
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from recallscope_kernels.ops.based.wide_tiles import (
+    key_rolls,
+    key_row,
+    last_features,
+    packed_factor,
+    wide_features,
+)
+
+
+@triton.jit
+def based_encode_kernel(
+    k, v, state_out, moments_out,
+    scale, unit, T, H, SPAN,
+    k_b, k_t, k_h, v_b, v_t, v_h,
+    V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Grid (B H, V / VALUES, spans of SPAN tokens), T may be 0; states as the forward kernel reads them."""
+    sequence, block, span = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2).to(tl.int64)
+    b, h = sequence // H, sequence % H
+    dtype = k.dtype.element_ty
+    token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
+    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers.
+    k += b * k_b + h * k_h + span * SPAN * k_t
+    v += b * v_b + h * v_h + span * SPAN * v_t + block * VALUES
+    tokens = tl.minimum(T - span.to(tl.int32) * SPAN, SPAN)
+    state_out += (span * tl.num_programs(0) + sequence) * 160 * V + block * VALUES
+    moments_out += (span * tl.num_programs(0) + sequence) * 288
+
+    ratio = unit / scale
+    key_wide, key_last = key_rolls(unit, dtype)
+    key_rest = key_row(unit)
+    ones = tl.full((16, C), 1.0, dtype)
+
+    wide_at = tl.arange(0, 128)[None, :] * V + value[:, None]
+    square_at = key[:, None] * 16 + key[None, :]
+    wide, last = tl.zeros((VALUES, 128), tl.float32), tl.zeros((VALUES, 32), tl.float32)
+    squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
+
+    for start in tl.range(0, tokens, C, disable_licm=True):
+        inside = token < tokens - start
+        # What is not inside is 0: its features of first and second order are, and its values.
+        keys = tl.load(k + token[:, None] * k_t + key[None, :], mask=inside[:, None], other=0.0)
+        values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)
+        squares = tl.dot(tl.trans(keys), keys, squares, input_precision="ieee")
+        sums = tl.dot(ones, keys, sums, input_precision="ieee")
+        features = last_features(keys, key_last, key_rest, C)
+        last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
+        features = wide_features(keys, key_wide, C)
+        wide = tl.dot(tl.trans(values), features, wide, input_precision="ieee")
+        k += C * k_t
+        v += C * v_t
+
+    column = tl.arange(0, 32)[None, :]
+    last = tl.where((column > 8) & (column < 16), 0.0, last / packed_factor(ratio)[None, :])
+    tl.store(state_out + wide_at, wide / (ratio * ratio))
+    tl.store(state_out + (128 + column) * V + value[:, None], last)
+    if block == 0:
+        tl.store(moments_out + square_at, squares)
+        tl.store(moments_out + 256 + tl.broadcast_to(key[None, :], (16, 16)), sums, mask=(key == 0)[:, None])
+        tl.store(moments_out + 272, tokens.to(tl.float32))
