@@ -62,7 +62,7 @@ def span_tokens(time: int, spans: int, chunk: int = CHUNK) -> int:
 def triton_forward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> int:
     """Products of the Triton kernel (K = 16), on whole chunks and per block of at most 64 columns of V.
 
-    Where time is cut into spans, all but the last are encoded too.
+    Where time is cut into spans, all but the last are encoded too; scores of a span's first chunk are used twice.
 
     A token and block: update and read of the packed state, `4 · 160 V`; scores and their use, `2 C (16 + V)`; rolled
     copies of q and k, `4 · 16 · 160`; the normaliser's Σ k kᵀ and Σ k, 16 × 16 each, and their reads, `8 · 16 · 16`.
@@ -70,9 +70,10 @@ def triton_forward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> in
     block = min(shape.V, 64)
     each = 4 * PACKED * block + 2 * chunk * (16 + block) + 4 * 16 * PACKED + 8 * 16 * 16
     span = span_tokens(shape.T, spans, chunk)
-    again = max(shape.T - 1, 0) // span * span
-    kernel = shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * each
-    return kernel + triton_encode_flops(shape, again, chunk)
+    made = -(-shape.T // span)
+    first = made * 2 * chunk * chunk * (16 + block)
+    kernel = shape.B * shape.H * (shape.V // block) * (whole_chunks(shape.T, chunk) * each + first)
+    return kernel + triton_encode_flops(shape, max(made - 1, 0) * span, chunk)
 
 
 def triton_encode_flops(shape: Shape, tokens: int, chunk: int = CHUNK) -> int:

@@ -28,6 +28,14 @@ from recallscope_kernels.ops.based.wide_tiles import (
 
 
 @triton.jit
+def _scores(queries, keys, unit, ratio, C: tl.constexpr):
+    """`[C, C]`, of pairs that are not causal 0."""
+    token = tl.arange(0, C)
+    shift = tl.dot(queries, tl.trans(keys), input_precision="ieee") * (unit * 0.5**0.5) + ratio * 0.5**0.5
+    return tl.where(token[:, None] >= token[None, :], shift * shift + 0.5 * ratio * ratio, 0.0)
+
+
+@triton.jit
 def based_forward_kernel(
     q, k, v, o, normaliser, state, moments, state_out, moments_out,
     scale, unit, T, H, SPAN,
@@ -72,7 +80,6 @@ def based_forward_kernel(
         wide, last = tl.zeros((VALUES, 128), tl.float32), tl.zeros((VALUES, 32), tl.float32)
         squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
         count = 0.0
-    causal = token[:, None] >= token[None, :]
 
     for start in tl.range(0, tokens, C, disable_licm=True):
         inside = token < tokens - start
@@ -90,10 +97,17 @@ def based_forward_kernel(
         z = tl.sum(turned * queries.to(tl.float32), 1) + (count + start) * (ratio * ratio)
 
         # The pairs inside the chunk.
-        scores = tl.dot(queries, tl.trans(keys), input_precision="ieee") * (unit * 0.5**0.5) + ratio * 0.5**0.5
-        scores = tl.where(causal, scores * scores + 0.5 * ratio * ratio, 0.0)
+        scores = _scores(queries, keys, unit, ratio, C)
         z += tl.sum(scores, 1)
         out = tl.dot(scores.to(dtype), values, out, input_precision="ieee")
+        if (
+            start == 0
+        ):  # where few values are summed, the rounding of scores is as large as that of outputs: add what it took
+            at = q + token[:, None] * q_t + key[None, :]
+            again = tl.load(at, mask=inside[:, None], other=0.0, volatile=True)
+            scores = _scores(again, keys, unit, ratio, C)
+            rest = (scores - scores.to(dtype).to(tl.float32)).to(dtype)
+            out = tl.dot(rest, values, out, input_precision="ieee")
         inverse = 1.0 / z
         out = (out * inverse[:, None]).to(dtype)
         tl.store(o + token[:, None] * (H * V) + value[None, :], out, mask=inside[:, None])
