@@ -59,12 +59,12 @@ def test_spans_of_time_side_by_side_are_one_sequence(time, spans, dtype, with_st
 @runs
 @pytest.mark.parametrize("time", [128, 1024])
 def test_errors_in_half_precision_are_little_more_than_the_rounding_of_outputs_and_do_not_grow(time):
-    """Most of them are made where few values are summed; 2e-3 in bfloat16, which has three bits fewer, are 2.5e-4 here."""
+    """The first are the largest, where few values are summed. 2e-3 of bfloat16, three bits shorter, are 2.5e-4 here."""
     q, k, v = operands("based", Shape(1, time, 1, 16, 64), torch.float16, DEVICE)
     want = based(q.double(), k.double(), v.double(), implementation="chunked")[0]
     got = based(q, k, v, implementation="triton")[0].double()
     error, rounding = ((u - want).norm() / want.norm() for u in (got, want.half().double()))
-    assert rounding < error < 1.3 * rounding < 2.6e-4
+    assert 0.9 * rounding < error < 2.5e-4
 
 
 def test_spans_fill_the_device_and_no_more():

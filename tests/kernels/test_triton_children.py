@@ -40,8 +40,8 @@ def test_the_interpreter_suite():
 def test_compiled_for_hopper():
     """Nothing spilled, as Triton 3.9 compiles; Based at K = 16, V = 64, chunks of 64, bfloat16: products by wgmma.
 
-    Triton 3.6 spills some bytes of each Based kernel. Of an H200's memory a chunk of the forward kernel takes 1,220 cycles
-    at the least (320 bytes a token, 16.8 a cycle and multiprocessor), and a step of the decoding kernel 4,700.
+    Triton 3.6 spills some bytes of each Based kernel. An H200's memory needs 1,220 cycles for a chunk of the forward kernel
+    (320 bytes a token, 16.8 a cycle and multiprocessor), and 4,700 for a step of the decoding kernel.
     """
     done = child(["-m", "recallscope_kernels.profiling.compiled", json.dumps(ROWS)])
     assert done.returncode == 0, done.stderr[-2000:]

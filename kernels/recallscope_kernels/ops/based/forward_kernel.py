@@ -100,9 +100,8 @@ def based_forward_kernel(
         scores = _scores(queries, keys, unit, ratio, C)
         z += tl.sum(scores, 1)
         out = tl.dot(scores.to(dtype), values, out, input_precision="ieee")
-        if (
-            start == 0
-        ):  # where few values are summed, the rounding of scores is as large as that of outputs: add what it took
+        if start == 0:
+            # Where few values are summed, the rounding of scores matters as much as that of outputs: add what it took.
             at = q + token[:, None] * q_t + key[None, :]
             again = tl.load(at, mask=inside[:, None], other=0.0, volatile=True)
             scores = _scores(again, keys, unit, ratio, C)
