@@ -36,7 +36,7 @@ def few(monkeypatch):
     """Three operators, one length: what is tried is the script; `test_profiling_suite` has all operators."""
     table = {name: OPERATORS[name] for name in FEW}
     monkeypatch.setattr(planned, "OPERATORS", table)
-    monkeypatch.setattr(planned, "SMALL", Plan(2, 64, 1, (32,), (32,), (32,), (32, 48), (1, 2), (32,)))
+    monkeypatch.setattr(planned, "SMALL", Plan(2, 64, 1, (32,), (), (32,), (32,), (32, 48), (1, 2), (32,)))
 
 
 def run(monkeypatch, *arguments: str) -> None:

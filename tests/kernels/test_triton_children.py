@@ -38,21 +38,23 @@ def test_the_interpreter_suite():
 
 
 def test_compiled_for_hopper():
-    """Nothing spilled, as Triton 3.9 compiles; Based at K = 16, V = 64, chunks of 64, bfloat16: products by wgmma.
+    """Nothing spilled but backward, as Triton 3.9 compiles; Based at K = 16, V = 64, chunks of 64, bfloat16, by wgmma.
 
-    Triton 3.6 spills some bytes of each Based kernel. An H200's memory needs 1,220 cycles for a chunk of the forward kernel
-    (320 bytes a token, 16.8 a cycle and multiprocessor), and 4,700 for a step of the decoding kernel.
+    Triton 3.6 spills up to 44 bytes forward. Spills are not the measure: 8 warps spill nothing backward, and issue twice
+    as much. An H200's memory needs 1,220 cycles for a chunk of the forward kernel (320 bytes a token, 16.8 a cycle and
+    multiprocessor), and 4,700 for a step of the decoding kernel.
     """
     done = child(["-m", "recallscope_kernels.profiling.compiled", json.dumps(ROWS)])
     assert done.returncode == 0, done.stderr[-2000:]
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     products, steps = rows[:4], rows[4:]
-    for row, wgmma, cycles in zip(products, (34, 110, 140, 10), (1600, 4000, 5100, 420), strict=True):
+    for row, wgmma, cycles in zip(products, (34, 50, 65, 10), (1600, 1750, 2300, 420), strict=True):
         assert row["wgmma"] >= wgmma and row["mma_sync"] <= 16 and row["shared_bytes"] <= 113 * 1024
         assert row["issue_cycles"] <= cycles and not row["serialized"] and 0 < row["loop_waits"] <= row["wgmma"]
     assert rows[7]["kernel"] == "based_decode_kernel" and rows[7]["issue_cycles"] <= 1000
     for row in rows:
         assert row["target"] == "sm_90" and row["registers"] <= 255
-        if NEW:
+        if NEW and row["kernel"] not in ("based_query_gradient_kernel", "based_key_gradient_kernel"):
             assert row["spill_store_bytes"] == row["spill_load_bytes"] == row["stack_bytes"] == 0
+        assert row["spill_store_bytes"] <= 600
     assert len(steps) == 6 and max(row["registers"] for row in steps) <= 128

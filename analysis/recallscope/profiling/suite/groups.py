@@ -18,6 +18,7 @@ class Plan:
     values: int = 64
     batch: int = 16
     based: tuple[int, ...] = (2048, 4096, 8192, 16384, 32768)
+    alone: tuple[int, ...] = (8192, 32768)  # of one sequence, whose heads alone do not fill a GPU
     forward: tuple[int, ...] = (2048, 8192, 32768)
     backward: tuple[int, ...] = (2048, 8192)
     contexts: tuple[int, ...] = (2048, 8192, 32768)  # of decoding, at the largest batch
@@ -25,7 +26,7 @@ class Plan:
     counted: tuple[int, ...] = (8192,)  # lengths at which all operators are counted, and not only Based and its peers
 
 
-SMALL = Plan(2, 64, 1, (128, 256), (128, 256), (128,), (128, 256), (1, 2))
+SMALL = Plan(2, 64, 1, (128, 256), (), (128, 256), (128,), (128, 256), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Group:
 
 
 def groups(plan: Plan) -> list[Group]:
-    """Based and its peers first, then every operator forward, decoding, backward; short lengths before long ones."""
+    """Based and its peers first, of many sequences and of one, then every operator forward, decoding, backward."""
     made = [Group("based", "fwd", _shape(plan, plan.batch, t), based_subjects()) for t in plan.based]
+    made += [Group("based", "fwd", _shape(plan, 1, t), based_subjects(), False) for t in plan.alone]
     made += [_suite(plan, "fwd", plan.batch, t, t in plan.counted) for t in plan.forward]
     most, longest = plan.batches[-1], plan.contexts[-1]
     made += [_suite(plan, "decode", batch, longest, batch == most) for batch in plan.batches]

@@ -92,10 +92,10 @@ def triton_backward_flops(shape: Shape, chunk: int = CHUNK) -> int:
 
     A token and block, queries: packed states are written and pulled from, `4 · 160 V`; rolled copies of q and k and
     what is rolled back, `6 · 16 · 160`; scores, their gradient and its use, `2 C (2 · 16 + V)`; the normaliser,
-    `4 · 16 · 16`. Keys and values: the same, one more read of the state, `2 · 160 V`, and the use of scores, `2 C V`.
+    `8 · 16 · 16`. Keys and values: the same, one more read of the state, `2 · 160 V`, and the use of scores, `2 C V`.
     """
     block = min(shape.V, 64)
-    queries = 4 * PACKED * block + 6 * 16 * PACKED + 2 * chunk * (2 * 16 + block) + 4 * 16 * 16
+    queries = 4 * PACKED * block + 6 * 16 * PACKED + 2 * chunk * (2 * 16 + block) + 8 * 16 * 16
     keys = queries + 2 * PACKED * block + 2 * chunk * block
     return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * (queries + keys)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from recallscope_kernels.ops.based.wide_tiles import (
+from recallscope_kernels.ops.based.tiles import (
     key_rolls,
     key_row,
     last_features,
@@ -58,7 +58,7 @@ def based_encode_kernel(
         sums = tl.dot(ones, keys, sums, input_precision="ieee")
         features = last_features(keys, key_last, key_rest, C)
         last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
-        features = wide_features(keys, key_wide, C)
+        features = wide_features(keys, key_wide, keys.to(tl.float32), 8, C)
         wide = tl.dot(tl.trans(values), features, wide, input_precision="ieee")
         k += C * k_t
         v += C * v_t

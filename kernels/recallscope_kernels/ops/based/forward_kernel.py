@@ -1,7 +1,7 @@
 """Based's linear attention in Triton, forward: one program holds the state of one head on chip and walks through time.
 
 The normaliser needs no wide sum: `z = t + scale q·Σk + scale²/2 qᵀ(Σ k kᵀ) q`. Everything is held r² times, r the ratio
-of `wide_tiles`, so that scores need two multiplications: `r² κ = (p √½ q·k + r √½)² + r²/2`.
+of `tiles`, so that scores need two multiplications: `r² κ = (p √½ q·k + r √½)² + r²/2`.
 """
 
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
@@ -12,14 +12,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from recallscope_kernels.ops.based.tiles import rolls
-from recallscope_kernels.ops.based.wide_tiles import (
+from recallscope_kernels.ops.based.tiles import (
     key_rolls,
     key_row,
     last_features,
     packed_factor,
     packed_row,
     query_row,
+    rolls,
     rounded_sums,
     row_of_sums,
     two_of_sixteen,
@@ -88,7 +88,7 @@ def based_forward_kernel(
         values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)
 
         # What the state holds of earlier chunks; the features never leave the chip.
-        features = wide_features(queries, query_wide, C)
+        features = wide_features(queries, query_wide, queries.to(tl.float32), 8, C)
         out = tl.dot(features, tl.trans(wide).to(dtype), input_precision="ieee")
         features = last_features(queries, query_last, query_rest, C)
         out = tl.dot(features, tl.trans(rounded_sums(last, dtype)), out, input_precision="ieee")
@@ -118,7 +118,7 @@ def based_forward_kernel(
         sums = tl.dot(ones, keys, sums, input_precision="ieee")
         features = last_features(keys, key_last, key_rest, C)
         last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
-        features = wide_features(keys, key_wide, C)
+        features = wide_features(keys, key_wide, keys.to(tl.float32), 8, C)
         wide = tl.dot(tl.trans(values), features, wide, input_precision="ieee")
         q += C * q_t
         k += C * k_t

@@ -1,7 +1,8 @@
 """Based's backward pass in Triton, second half: gradients of keys and values, backward in time.
 
 The roles of the forward pass are changed: what later queries ask for is summed in a state `Σ φ(q) (do / z)ᵀ`, packed as
-that of keys is, and keys read it. At the first token it is the gradient of the initial state.
+that of keys is, and keys read it. At the first token it is the gradient of the initial state. What is summed is divided
+by the r² of `tiles` that what reads brings.
 """
 
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
@@ -12,13 +13,35 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from recallscope_kernels.ops.based.tiles import pull_and_read, rolls, write_weighted
+from recallscope_kernels.ops.based.tiles import (
+    copied,
+    key_row,
+    last_factors,
+    packed_factor,
+    packed_row,
+    pull,
+    query_row,
+    rolls,
+    rounded_sums,
+    row_of_sums,
+    two_of_sixteen,
+    wide_features,
+)
+
+
+@triton.jit
+def _pull_and_read_wide(keys, rolled, values, state, out, sums, C: tl.constexpr):
+    inner = tl.dot(values, state.to(values.dtype), input_precision="ieee")
+    turned, copies = tl.dot(keys, rolled, input_precision="ieee"), copied(keys.to(tl.float32), 4, C)
+    features = (turned * copies).to(values.dtype)
+    sums = tl.dot(features, tl.trans(state).to(values.dtype), sums, input_precision="ieee")
+    return pull(inner, turned, copies, rolled, out, 4, C, values.dtype), sums
 
 
 @triton.jit(do_not_specialize=["T"])
 def based_key_gradient_kernel(
     q, k, v, grad, normaliser, delta, state, moments, dk, dv, state_out, moments_out,
-    scale, B, T, H,
+    scale, unit, B, T, H,
     q_b, q_t, q_h, k_b, k_t, k_h, v_b, v_t, v_h, g_b, g_t, g_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr,
     HAS_STATE: tl.constexpr, KEEP: tl.constexpr,
@@ -41,30 +64,30 @@ def based_key_gradient_kernel(
     dk += (((block * B + b) * T + first) * H + h) * 16
     dv += ((b * T + first) * H + h) * V + block * VALUES
 
-    square = scale * scale
-    key_a, key_b = rolls(0, 32, 1.0, 1.0, dtype), rolls(2, 32, 1.0, 1.0, dtype)
-    key_c, key_d, key_e = rolls(4, 32, 1.0, 1.0, dtype), rolls(6, 32, 1.0, 1.0, dtype), rolls(8, 32, 1.0, 1.0, dtype)
-    query_a, query_b = rolls(0, 32, 0.5 * square, square, dtype), rolls(2, 32, 0.5 * square, square, dtype)
-    query_c, query_d = rolls(4, 32, 0.5 * square, square, dtype), rolls(6, 32, 0.5 * square, square, dtype)
-    query_e = rolls(8, 32, 0.5 * square, square, dtype)
-    state_at = tl.arange(0, 32)[None, :] * V + value[:, None]
-    square_at = key[:, None] * 16 + key[None, :]
+    ratio, square = unit / scale, unit * unit
+    key_a, key_b, key_c = rolls(0, 64, 1.0, 1.0, dtype), rolls(4, 64, 1.0, 1.0, dtype), rolls(8, 32, 1.0, 1.0, dtype)
+    query_a, query_b = rolls(0, 64, 0.5 * square, square, dtype), rolls(4, 64, 0.5 * square, square, dtype)
+    query_c = rolls(8, 32, 0.5 * square, square, dtype)
+    key_rest, query_rest = query_row(ratio, dtype), key_row(unit)
+    ones, two = tl.full((16, C), 1.0, dtype), two_of_sixteen(C, dtype)
+
+    state_at = tl.arange(0, 64)[None, :] * V + value[:, None]
+    square_at, sums_at = key[:, None] * 16 + key[None, :], 256 + tl.broadcast_to(key[None, :], (16, 16))
+    column = tl.arange(0, 32)[None, :]
+    factor, share = packed_factor(ratio)[None, :] / (ratio * ratio), 1.0 / (ratio * ratio)
     if HAS_STATE:
         state += sequence * 160 * V + block * VALUES
         moments += sequence * 288
-        state_a, state_b = tl.load(state + state_at), tl.load(state + 32 * V + state_at)
-        state_c, state_d = tl.load(state + 64 * V + state_at), tl.load(state + 96 * V + state_at)
-        state_e = tl.load(state + 128 * V + state_at)
-        mine = block == 0  # the gradient of the normaliser is one block's to carry
-        squares = tl.where(mine, tl.load(moments + square_at), 0.0)
-        sum_q = tl.where(mine, tl.load(moments + 256 + key), 0.0)
-        count = tl.where(mine, tl.load(moments + 272), 0.0)
+        state_a, state_b = tl.load(state + state_at), tl.load(state + 64 * V + state_at)
+        state_c = tl.load(state + packed_row()[None, :] * V + value[:, None]) * factor
+        mine = tl.where(block == 0, share, 0.0)  # the gradient of the normaliser is one block's to carry
+        squares, sums = tl.load(moments + square_at) * mine, tl.load(moments + sums_at) * mine
+        count = tl.load(moments + 272) * mine
     else:
-        state_a, state_b = tl.zeros((VALUES, 32), tl.float32), tl.zeros((VALUES, 32), tl.float32)
-        state_c, state_d = tl.zeros((VALUES, 32), tl.float32), tl.zeros((VALUES, 32), tl.float32)
-        state_e = tl.zeros((VALUES, 32), tl.float32)
-        squares, sum_q, count = tl.zeros((16, 16), tl.float32), tl.zeros((16,), tl.float32), 0.0
-    causal = token[:, None] >= token[None, :]
+        state_a, state_b = tl.zeros((VALUES, 64), tl.float32), tl.zeros((VALUES, 64), tl.float32)
+        state_c = tl.zeros((VALUES, 32), tl.float32)
+        squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
+        count = 0.0
 
     for done in tl.range(0, T, C, disable_licm=True):  # what is hoisted out of the loop spills
         inside = token < T - last + done
@@ -72,38 +95,44 @@ def based_key_gradient_kernel(
         keys = tl.load(k + token[:, None] * k_t + key[None, :], mask=inside[:, None], other=0.0)
         values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)
         grads = tl.load(grad + token[:, None] * g_t + value[None, :], mask=inside[:, None], other=0.0)
-        inverse = 1.0 / tl.load(normaliser + token * H, mask=inside, other=1.0)
-        to_z = tl.load(delta + token * H, mask=inside, other=0.0)
+        inverse = share / tl.load(normaliser + token * H, mask=inside, other=1.0)
+        to_z = tl.load(delta + token * H, mask=inside, other=0.0) * share
 
-        # The pairs inside the chunk: dκ = (do·v - do·o) / z, and κ' = 1 + s.
-        shift = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale + 1.0
+        # The pairs inside the chunk: dκ = (do·v - do·o) / z, and κ' = 1 + s; κ as in the forward kernel.
+        causal = token[:, None] >= token[None, :]
+        shift = tl.dot(queries, tl.trans(keys), input_precision="ieee") * (unit * 0.5**0.5) + ratio * 0.5**0.5
         slope = tl.dot(grads, tl.trans(values), input_precision="ieee") * inverse[:, None] + to_z[:, None]
-        slope = tl.where(causal, slope * shift, 0.0)
+        slope = tl.where(causal, slope * shift * (unit * 2**0.5), 0.0)
         to_keys = tl.dot(tl.trans(slope.to(dtype)), queries, input_precision="ieee")
-        scores = tl.where(causal, (shift * shift * 0.5 + 0.5) * inverse[:, None], 0.0)
+        scores = tl.where(causal, (shift * shift + 0.5 * ratio * ratio) * inverse[:, None], 0.0)
         to_values = tl.dot(tl.trans(scores.to(dtype)), grads, input_precision="ieee")
 
         # What later chunks ask for; of the normaliser first.
-        to_keys = tl.dot(keys, (squares * scale).to(dtype), to_keys, input_precision="ieee")
-        to_keys = (to_keys + sum_q[None, :]) * scale
-        to_keys, to_values = pull_and_read(keys, key_a, values, state_a, to_keys, to_values, False, C)
-        to_keys, to_values = pull_and_read(keys, key_b, values, state_b, to_keys, to_values, False, C)
-        to_keys, to_values = pull_and_read(keys, key_c, values, state_c, to_keys, to_values, False, C)
-        to_keys, to_values = pull_and_read(keys, key_d, values, state_d, to_keys, to_values, False, C)
-        to_keys, to_values = pull_and_read(keys, key_e, values, state_e, to_keys, to_values, True, C)
+        asked = tl.dot(two, row_of_sums(sums, dtype), input_precision="ieee") * (ratio * unit)
+        to_keys = tl.dot(keys, (squares * square).to(dtype), to_keys + asked, input_precision="ieee")
+        to_keys, to_values = _pull_and_read_wide(keys, key_a, values, state_a, to_keys, to_values, C)
+        to_keys, to_values = _pull_and_read_wide(keys, key_b, values, state_b, to_keys, to_values, C)
+        rounded = rounded_sums(state_c, dtype)
+        inner = tl.dot(values, rounded, input_precision="ieee")
+        turned, copies = last_factors(keys, key_c, key_rest, keys.to(tl.float32), 1.0, C)
+        to_values = tl.dot((turned * copies).to(dtype), tl.trans(rounded), to_values, input_precision="ieee")
+        inner = tl.where((column >= 8) & (column < 16), 0.0, inner)  # constants have no gradient
+        to_keys = pull(inner, turned, copies, key_c, to_keys, 2, C, dtype)
 
         to_keys = to_keys.to(dk.dtype.element_ty)
         tl.store(dk + token[:, None] * (H * 16) + key[None, :], to_keys, mask=inside[:, None])
         tl.store(dv + token[:, None] * (H * V) + value[None, :], to_values.to(dtype), mask=inside[:, None])
 
-        state_a = write_weighted(queries, query_a, scale, inverse, grads, state_a, False, C)
-        state_b = write_weighted(queries, query_b, scale, inverse, grads, state_b, False, C)
-        state_c = write_weighted(queries, query_c, scale, inverse, grads, state_c, False, C)
-        state_d = write_weighted(queries, query_d, scale, inverse, grads, state_d, False, C)
-        state_e = write_weighted(queries, query_e, scale, inverse, grads, state_e, True, C)
         weighted = queries.to(tl.float32) * to_z[:, None]
         squares = tl.dot(tl.trans(queries), weighted.to(dtype), squares, input_precision="ieee")
-        sum_q += tl.sum(weighted, 0)
+        sums = tl.dot(ones, weighted.to(dtype), sums, input_precision="ieee")
+        weighted = queries.to(tl.float32) * inverse[:, None]
+        turned, copies = last_factors(queries, query_c, query_rest, weighted, inverse[:, None], C)
+        state_c = tl.dot(tl.trans(grads), (turned * copies).to(dtype), state_c, input_precision="ieee")
+        features = wide_features(queries, query_a, weighted, 4, C)
+        state_a = tl.dot(tl.trans(grads), features, state_a, input_precision="ieee")
+        features = wide_features(queries, query_b, weighted, 4, C)
+        state_b = tl.dot(tl.trans(grads), features, state_b, input_precision="ieee")
         if KEEP:
             count += tl.sum(to_z, 0)
         q -= C * q_t
@@ -119,10 +148,9 @@ def based_key_gradient_kernel(
         state_out += sequence * 160 * V + block * VALUES
         moments_out += (block * B * H + sequence) * 288
         tl.store(state_out + state_at, state_a)
-        tl.store(state_out + 32 * V + state_at, state_b)
-        tl.store(state_out + 64 * V + state_at, state_c)
-        tl.store(state_out + 96 * V + state_at, state_d)
-        tl.store(state_out + 128 * V + state_at, state_e)
-        tl.store(moments_out + square_at, squares)
-        tl.store(moments_out + 256 + key, sum_q)
-        tl.store(moments_out + 272, count)
+        tl.store(state_out + 64 * V + state_at, state_b)
+        state_c = tl.where((column > 8) & (column < 16), 0.0, state_c / factor)
+        tl.store(state_out + (128 + column) * V + value[:, None], state_c)
+        tl.store(moments_out + square_at, squares / share)
+        tl.store(moments_out + sums_at, sums / share, mask=(key == 0)[:, None])
+        tl.store(moments_out + 272, count / share)

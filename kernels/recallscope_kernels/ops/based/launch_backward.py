@@ -9,9 +9,10 @@ from torch import Tensor
 
 from recallscope_kernels.ops._checks import sum_dtype
 from recallscope_kernels.ops.based.launch import CHUNK, STAGES, values_per_program
+from recallscope_kernels.ops.based.launch_forward import unit_of
 from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
 
-WARPS = 8  # with 4 warps registers spill
+WARPS = 4  # as forward
 
 
 def triton_backward(
@@ -52,12 +53,12 @@ def triton_backward(
     tiles: dict[str, int] = {"V": values, "VALUES": block, "C": CHUNK, "num_warps": WARPS, "num_stages": STAGES}
     grid = batch * heads, blocks
     kernels[0][grid](
-        q, k, v, grad, o, normaliser, *before, dq, delta, scale, batch, time, heads, *strides,
+        q, k, v, grad, o, normaliser, *before, dq, delta, scale, unit_of(scale), batch, time, heads, *strides,
         HAS_STATE=keep, **tiles,
     )  # fmt: skip
     kernels[1][grid](
-        q, k, v, grad, normaliser, delta, *after, dk, dv, last, moments_out, scale, batch, time, heads, *strides,
-        HAS_STATE=grad_state is not None, KEEP=keep, **tiles,
+        q, k, v, grad, normaliser, delta, *after, dk, dv, last, moments_out, scale, unit_of(scale), batch, time, heads,
+        *strides, HAS_STATE=grad_state is not None, KEEP=keep, **tiles,
     )  # fmt: skip
     first = unpack(last, moments_out.sum(0), scale) if keep else last
     dq, dk = (u[0] if blocks == 1 else u.sum(0).to(q.dtype) for u in (dq, dk))

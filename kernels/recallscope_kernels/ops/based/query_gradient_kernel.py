@@ -1,7 +1,8 @@
 """Based's backward pass in Triton, first half: the gradient of queries, forward in time with the state of keys.
 
 With `n = Σ κ v`, `z = Σ κ` and `o = n / z`, gradients of n and z are `do / z` and `-do·o / z`. Everything that a query
-receives has the factor 1 / z_i, so that it is taken once, on the sum. States are computed again, not stored.
+receives has the factor 1 / z_i, so that it is taken once, on the sum, together with the r² of `tiles`. States are
+computed again, not stored.
 """
 
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
@@ -12,13 +13,30 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from recallscope_kernels.ops.based.tiles import pull, rolls, write
+from recallscope_kernels.ops.based.tiles import (
+    copied,
+    first_order,
+    last_factors,
+    packed_factor,
+    pull,
+    rolls,
+    row_of_sums,
+    two_of_sixteen,
+    wide_features,
+)
+
+
+@triton.jit
+def _pull_wide(queries, rolled, grads, state, out, C: tl.constexpr):
+    inner = tl.dot(grads, state.to(grads.dtype), input_precision="ieee")
+    turned = tl.dot(queries, rolled, input_precision="ieee")
+    return pull(inner, turned, copied(queries.to(tl.float32), 4, C), rolled, out, 4, C, grads.dtype)
 
 
 @triton.jit
 def based_query_gradient_kernel(
     q, k, v, grad, o, normaliser, state, moments, dq, delta,
-    scale, B, T, H,
+    scale, unit, B, T, H,
     q_b, q_t, q_h, k_b, k_t, k_h, v_b, v_t, v_h, g_b, g_t, g_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr, HAS_STATE: tl.constexpr,
 ):  # fmt: skip
@@ -37,36 +55,32 @@ def based_query_gradient_kernel(
     delta += (block * B + b) * T * H + h
     dq += ((block * B + b) * T * H + h) * 16
 
-    square = scale * scale
-    query_a, query_b = rolls(0, 32, 1.0, 1.0, dtype), rolls(2, 32, 1.0, 1.0, dtype)
-    query_c, query_d, query_e = (
-        rolls(4, 32, 1.0, 1.0, dtype),
-        rolls(6, 32, 1.0, 1.0, dtype),
+    ratio, square = unit / scale, unit * unit
+    query_a, query_b, query_c = (
+        rolls(0, 64, 1.0, 1.0, dtype),
+        rolls(4, 64, 1.0, 1.0, dtype),
         rolls(8, 32, 1.0, 1.0, dtype),
     )
-    key_a, key_b = rolls(0, 32, 0.5 * square, square, dtype), rolls(2, 32, 0.5 * square, square, dtype)
-    key_c, key_d = rolls(4, 32, 0.5 * square, square, dtype), rolls(6, 32, 0.5 * square, square, dtype)
-    key_e = rolls(8, 32, 0.5 * square, square, dtype)
-    feature = tl.arange(0, 32)
-    query_one = tl.where(feature >= 16, 1.0, 0.0)[None, :]
-    key_one = query_one * scale
+    key_a, key_b = rolls(0, 64, 0.5 * square, square, dtype), rolls(4, 64, 0.5 * square, square, dtype)
+    key_c = rolls(8, 32, 0.5 * square, square, dtype)
+    query_rest, key_rest = first_order(ratio), first_order(unit)  # a sum of values has no gradient for queries
+    ones, two = tl.full((16, C), 1.0, dtype), two_of_sixteen(C, dtype)
 
     if HAS_STATE:
         state += sequence * 160 * V + block * VALUES
         moments += sequence * 288
-        state_at = feature[None, :] * V + value[:, None]
-        state_a, state_b = tl.load(state + state_at), tl.load(state + 32 * V + state_at)
-        state_c, state_d = tl.load(state + 64 * V + state_at), tl.load(state + 96 * V + state_at)
-        state_e = tl.load(state + 128 * V + state_at)
-        state_e = tl.where(feature == 8, 0.0, state_e)  # a sum of values has no gradient for queries
+        state_at = tl.arange(0, 64)[None, :] * V + value[:, None]
+        state_a = tl.load(state + state_at) * (ratio * ratio)
+        state_b = tl.load(state + 64 * V + state_at) * (ratio * ratio)
+        column = tl.arange(0, 32)[None, :]
+        state_c = tl.load(state + (128 + column) * V + value[:, None]) * packed_factor(ratio)[None, :]
+        state_c = tl.where((column >= 8) & (column < 16), 0.0, state_c)
         squares = tl.load(moments + key[:, None] * 16 + key[None, :])
-        sum_k = tl.load(moments + 256 + key)
+        sums = tl.load(moments + 256 + tl.broadcast_to(key[None, :], (16, 16)))
     else:
-        state_a, state_b = tl.zeros((VALUES, 32), tl.float32), tl.zeros((VALUES, 32), tl.float32)
-        state_c, state_d = tl.zeros((VALUES, 32), tl.float32), tl.zeros((VALUES, 32), tl.float32)
-        state_e = tl.zeros((VALUES, 32), tl.float32)
-        squares, sum_k = tl.zeros((16, 16), tl.float32), tl.zeros((16,), tl.float32)
-    causal = token[:, None] >= token[None, :]
+        state_a, state_b = tl.zeros((VALUES, 64), tl.float32), tl.zeros((VALUES, 64), tl.float32)
+        state_c = tl.zeros((VALUES, 32), tl.float32)
+        squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
 
     for start in tl.range(0, T, C, disable_licm=True):  # what is hoisted out of the loop spills
         inside = token < T - start
@@ -80,29 +94,30 @@ def based_query_gradient_kernel(
         tl.store(delta + token * H, to_z / z, mask=inside)
 
         # What the state holds of earlier chunks; of the normaliser first.
-        out = tl.dot(queries, (squares * square).to(dtype), input_precision="ieee") + sum_k[None, :] * scale
-        out *= to_z[:, None]
-        out = pull(queries, query_a, 0.0, grads, state_a, out, C)
-        out = pull(queries, query_b, 0.0, grads, state_b, out, C)
-        out = pull(queries, query_c, 0.0, grads, state_c, out, C)
-        out = pull(queries, query_d, 0.0, grads, state_d, out, C)
-        out = pull(queries, query_e, query_one, grads, state_e, out, C)
+        out = tl.dot(two, row_of_sums(sums, dtype), input_precision="ieee") * (ratio * unit)
+        out = tl.dot(queries, (squares * square).to(dtype), out, input_precision="ieee") * to_z[:, None]
+        out = _pull_wide(queries, query_a, grads, state_a, out, C)
+        out = _pull_wide(queries, query_b, grads, state_b, out, C)
+        inner = tl.dot(grads, state_c.to(dtype), input_precision="ieee")
+        turned, copies = last_factors(queries, query_c, query_rest, queries.to(tl.float32), 0.0, C)
+        out = pull(inner, turned, copies, query_c, out, 2, C, dtype)
 
         # The pairs inside the chunk: dκ = do·v - do·o, and κ' = 1 + s.
-        slope = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale + 1.0
+        slope = tl.dot(queries, tl.trans(keys), input_precision="ieee") * square + ratio * unit
         slope *= tl.dot(grads, tl.trans(values), input_precision="ieee") + to_z[:, None]
-        slope = tl.where(causal, slope * scale, 0.0)
+        slope = tl.where(token[:, None] >= token[None, :], slope, 0.0)
         out = tl.dot(slope.to(dtype), keys, out, input_precision="ieee")
-        out = (out / z[:, None]).to(dq.dtype.element_ty)
+        out = (out / (z * (ratio * ratio))[:, None]).to(dq.dtype.element_ty)
         tl.store(dq + token[:, None] * (H * 16) + key[None, :], out, mask=inside[:, None])
 
-        state_a = write(keys, key_a, 0.0, values, state_a, C)
-        state_b = write(keys, key_b, 0.0, values, state_b, C)
-        state_c = write(keys, key_c, 0.0, values, state_c, C)
-        state_d = write(keys, key_d, 0.0, values, state_d, C)
-        state_e = write(keys, key_e, key_one, values, state_e, C)
         squares = tl.dot(tl.trans(keys), keys, squares, input_precision="ieee")
-        sum_k += tl.sum(keys.to(tl.float32), 0)
+        sums = tl.dot(ones, keys, sums, input_precision="ieee")
+        turned, copies = last_factors(keys, key_c, key_rest, keys.to(tl.float32), 0.0, C)
+        state_c = tl.dot(tl.trans(values), (turned * copies).to(dtype), state_c, input_precision="ieee")
+        features = wide_features(keys, key_a, keys.to(tl.float32), 4, C)
+        state_a = tl.dot(tl.trans(values), features, state_a, input_precision="ieee")
+        features = wide_features(keys, key_b, keys.to(tl.float32), 4, C)
+        state_b = tl.dot(tl.trans(values), features, state_b, input_precision="ieee")
         q += C * q_t
         k += C * k_t
         v += C * v_t

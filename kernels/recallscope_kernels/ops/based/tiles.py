@@ -1,12 +1,24 @@
-"""What Based's Triton kernels share: features of one chunk, what they read from a state, and what they write to it.
+"""What Based's Triton kernels share: features of one chunk, and the form in which sums of them are held.
 
 Features of second order are *rolled*: slice j is `x ⊙ roll(x, j)` for j = 0 … K / 2, weighted 1/2 for j = 0 and 1
 otherwise, of the last slice only the first half, so that `Σ_j w_j (q ⊙ roll(q, j))·(k ⊙ roll(k, j)) = (q·k)² / 2`.
-At K = 16 these are 136 columns; up to 8 more are constants or empty, 16 are x itself. Rolled copies come from products
-with a matrix of 0 and one weight, which are exact if that is a power of two.
+At K = 16 these are 136 columns. Rolled copies come from products with a matrix of 0 and one weight, which are exact if
+that is a power of two. Tiles have 128 and 32 columns (backward 64, 64, 32), of which the last holds the half slice 8,
+three constants, five empty columns, and x. Keys are summed and queries read the sums (backward the other way), with
+these weights:
+
+    columns       summed        reading
+    0 to 135      p² (j > 0)    1                  rolled products
+    136           1/64          64 r², rounded     the sum of values, which would lose digits when sums are rounded:
+    137           1/64          64 r², rounded     here what rounding took from the sum in 136 is read,
+    138           1/64          its rest           and here what it took from the reader
+    144 to 159    p             r                  first order
+
+with p the power of two below the scale and r = p / scale: all of it is r² times `1 + s + s²/2`, a factor that numerator
+and denominator share. No weight is rounded but r, in a feature that is rounded anyway.
 """
 
-# pyright: reportArgumentType=false, reportIndexIssue=false
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportAttributeAccessIssue=false, reportOperatorIssue=false
 # Triton's annotations ask for what its compiler makes of literals.
 
 from __future__ import annotations
@@ -28,67 +40,103 @@ def rolls(first: tl.constexpr, COLUMNS: tl.constexpr, outer, inner, dtype: tl.co
 
 
 @triton.jit
-def copied(x, C: tl.constexpr):
-    """`[C, 32]`: x twice, in float32."""
-    return tl.reshape(tl.broadcast_to(x[:, None, :], (C, 2, 16)), (C, 32)).to(tl.float32)
+def key_rolls(unit, dtype: tl.constexpr):
+    """Of both tiles, weighted."""
+    square = unit * unit
+    return rolls(0, 128, 0.5 * square, square, dtype), rolls(8, 32, 0.5 * square, square, dtype)
 
 
 @triton.jit
-def features(x, rolled, constant, C: tl.constexpr):
-    """`x ⊙ (x rolled + constant)`, `[C, 32]`, rounded once."""
-    return ((tl.dot(x, rolled, input_precision="ieee") + constant) * copied(x, C)).to(x.dtype)
+def key_row(unit):
+    """`[32]`, the last 24 columns of the second tile: constants, and what x is multiplied by."""
+    column = tl.arange(0, 32)
+    return tl.where(column >= 16, unit, tl.where((column >= 8) & (column < 11), 0.015625, 0.0))
 
 
 @triton.jit
-def read(x, rolled, constant, state, out, C: tl.constexpr):
-    """`out + features · stateᵀ`, of a state `[VALUES, 32]`."""
-    return tl.dot(features(x, rolled, constant, C), tl.trans(state).to(x.dtype), out, input_precision="ieee")
+def query_row(ratio, dtype: tl.constexpr):
+    """As `key_row`, for queries."""
+    column = tl.arange(0, 32)
+    constant = tl.full((32,), 64.0, tl.float32) * (ratio * ratio)
+    rounded = constant.to(dtype).to(tl.float32)
+    constants = tl.where(column == 10, constant - rounded, tl.where((column >= 8) & (column < 10), rounded, 0.0))
+    return tl.where(column >= 16, ratio, constants)
 
 
 @triton.jit
-def write(x, rolled, constant, values, state, C: tl.constexpr):
-    """`state + valuesᵀ · features`."""
-    return tl.dot(tl.trans(values), features(x, rolled, constant, C), state, input_precision="ieee")
+def first_order(weight):
+    """As `key_row`, without constants."""
+    return tl.where(tl.arange(0, 32) >= 16, weight, 0.0)
 
 
 @triton.jit
-def pull(x, rolled, constant, grads, state, out, C: tl.constexpr):
-    """`out` plus the gradient of x in what `read` adds, from `grads`, that of its result.
+def copied(x, SLICES: tl.constexpr, C: tl.constexpr):
+    """`[C, 16 SLICES]`: x, slice after slice."""
+    return tl.reshape(tl.broadcast_to(x[:, None, :], (C, SLICES, 16)), (C, 16 * SLICES))
+
+
+@triton.jit
+def wide_features(x, rolled, copies, SLICES: tl.constexpr, C: tl.constexpr):
+    """`[C, 16 SLICES]`, rounded once: x rolled times the `copies` of it, float32 and perhaps weighted."""
+    turned = tl.reshape(tl.dot(x, rolled, input_precision="ieee"), (C, SLICES, 16))
+    return tl.reshape(turned * copies[:, None, :], (C, 16 * SLICES)).to(x.dtype)
+
+
+@triton.jit
+def last_factors(x, rolled, row, copies, constant, C: tl.constexpr):
+    """Two `[C, 32]`, features of the last tile are their product; of constants the second is `constant`, `[C, 1]`."""
+    column = tl.arange(0, 32)[None, :]
+    # Not the row added to the product: that would be accumulated upon, a copy of it in registers each time.
+    turned = tl.where(column >= 8, row[None, :], tl.dot(x, rolled, input_precision="ieee"))
+    return turned, tl.where((column >= 8) & (column < 16), constant, copied(copies, 2, C))
+
+
+@triton.jit
+def last_features(x, rolled, row, C: tl.constexpr):
+    """`[C, 32]`, rounded once."""
+    turned, copies = last_factors(x, rolled, row, x.to(tl.float32), 1.0, C)
+    return (turned * copies).to(x.dtype)
+
+
+@triton.jit
+def pull(inner, turned, copies, rolled, out, SLICES: tl.constexpr, C: tl.constexpr, dtype: tl.constexpr):
+    """`out` plus the gradient of x, from that of the features, `inner`, `[C, 16 SLICES]`.
 
     Each product passes its gradient to both factors: to x as it stands, and to x rolled, which is rolled back.
     """
-    inner = tl.dot(grads, state.to(grads.dtype), input_precision="ieee")
-    turned = tl.dot(x, rolled, input_precision="ieee") + constant
-    out += tl.sum(tl.reshape(inner * turned, (C, 2, 16)), 1)
-    return tl.dot((inner * copied(x, C)).to(x.dtype), tl.trans(rolled), out, input_precision="ieee")
+    out += tl.sum(tl.reshape(inner * turned, (C, SLICES, 16)), 1)
+    return tl.dot((inner * copies).to(dtype), tl.trans(rolled), out, input_precision="ieee")
 
 
 @triton.jit
-def factors(x, rolled, one, LAST: tl.constexpr, C: tl.constexpr):
-    """Two `[C, 32]` whose product are the features; in the LAST tile with the constant 1 in column 8, and `one` x."""
-    turned, copies = tl.dot(x, rolled, input_precision="ieee"), copied(x, C)
-    if LAST:
-        column = tl.arange(0, 32)[None, :]
-        turned += tl.where(column >= 16, one, tl.where(column == 8, 1.0, 0.0))
-        copies = tl.where(column == 8, 1.0, copies)
-    return turned, copies
+def rounded_sums(state, dtype: tl.constexpr):
+    """The second tile of the state as it is read: column 9 is what rounding takes from column 8."""
+    rounded = state.to(dtype)
+    return tl.where((tl.arange(0, 32) == 9)[None, :], state - rounded.to(tl.float32), state).to(dtype)
 
 
 @triton.jit
-def pull_and_read(x, rolled, grads, state, out, sums, LAST: tl.constexpr, C: tl.constexpr):
-    """`pull` and `read` together, with the constant."""
-    inner = tl.dot(grads, state.to(grads.dtype), input_precision="ieee")
-    turned, copies = factors(x, rolled, 1.0, LAST, C)
-    sums = tl.dot((turned * copies).to(x.dtype), tl.trans(state).to(x.dtype), sums, input_precision="ieee")
-    if LAST:  # the constant has no gradient
-        inner = tl.where(tl.arange(0, 32)[None, :] == 8, 0.0, inner)
-    out += tl.sum(tl.reshape(inner * turned, (C, 2, 16)), 1)
-    return tl.dot((inner * copies).to(x.dtype), tl.trans(rolled), out, input_precision="ieee"), sums
+def row_of_sums(sums, dtype: tl.constexpr):
+    """`[16, 16]`, of equal rows: row 0 rounded, row 1 what that took; the rest is not read."""
+    rounded = sums.to(dtype)
+    return tl.where((tl.arange(0, 16) == 1)[:, None], sums - rounded.to(tl.float32), sums).to(dtype)
 
 
 @triton.jit
-def write_weighted(x, rolled, one, weights, values, state, LAST: tl.constexpr, C: tl.constexpr):
-    """`state + valuesᵀ · (weights ⊙ features)` with the constant: a weight a token, the product rounded once."""
-    turned, copies = factors(x, rolled, one, LAST, C)
-    scaled = (turned * (copies * weights[:, None])).to(x.dtype)
-    return tl.dot(tl.trans(values), scaled, state, input_precision="ieee")
+def two_of_sixteen(C: tl.constexpr, dtype: tl.constexpr):
+    """`[C, 16]`: ones where `row_of_sums` is read."""
+    return tl.where(tl.broadcast_to(tl.arange(0, 16)[None, :] < 2, (C, 16)), 1.0, 0.0).to(dtype)
+
+
+@triton.jit
+def packed_factor(ratio):
+    """`[32]`, the second tile of the state over its packed form (`packing`)."""
+    column = tl.arange(0, 32)
+    return tl.where(column < 8, ratio * ratio, tl.where(column < 16, 0.015625, ratio))
+
+
+@triton.jit
+def packed_row():
+    """`[32]`, the row of the packed state that each column comes from: the constants all from the sum of values."""
+    column = tl.arange(0, 32)
+    return 128 + tl.where((column >= 8) & (column < 11), 8, column)
