@@ -38,11 +38,11 @@ def test_the_interpreter_suite():
 
 
 def test_compiled_for_hopper():
-    """Nothing spilled but backward, as Triton 3.9 compiles; Based at K = 16, V = 64, chunks of 64, bfloat16, by wgmma.
+    """Nothing spilled but backward, by Triton 3.9; Based at K = 16, V = 64, chunks of 64, bfloat16: products by wgmma.
 
-    Triton 3.6 spills up to 44 bytes forward. Spills are not the measure: 8 warps spill nothing backward, and issue twice
-    as much. An H200's memory needs 1,220 cycles for a chunk of the forward kernel (320 bytes a token, 16.8 a cycle and
-    multiprocessor), and 4,700 for a step of the decoding kernel.
+    Triton 3.6 spills up to 44 bytes forward. Spills are not the measure: 8 warps spill nothing backward, but issue
+    twice as much. An H200's memory needs 1,220 cycles for a chunk of the forward kernel (320 bytes a token, 16.8 a
+    cycle and multiprocessor), and 4,700 for a step of the decoding kernel.
     """
     done = child(["-m", "recallscope_kernels.profiling.compiled", json.dumps(ROWS)])
     assert done.returncode == 0, done.stderr[-2000:]

@@ -70,11 +70,11 @@ def compile_kernel(
     if frame is None or used is None:
         raise RuntimeError(f"ptxas said nothing of registers: {report.strip()[:200]}")
     stack, stores, loads = map(int, frame.groups())
-    counts = (_count(name, code) for name in (r"HGMMA\.", r"HMMA\.", r"SHFL\.", r"BAR\.SYNC"))
+    wgmma, mma, shuffles, barriers = (_count(name, code) for name in (r"HGMMA\.", r"HMMA\.", r"SHFL\.", r"BAR\.SYNC"))
     instructions, loop = _instructions(code)
     return Compiled(
         kernel.__name__, f"sm_{capability}", warps, stages, int(used[1]), stack, stores, loads, built.metadata.shared,
-        *counts, len(instructions), len(loop), _count(r"WARPGROUP\.DEPBAR", "\n".join(loop)),
+        wgmma, mma, shuffles, barriers, len(instructions), len(loop), _count(r"WARPGROUP\.DEPBAR", "\n".join(loop)),
         "are serialized" in report,
         warps * len(loop or instructions) / 4,
     )  # fmt: skip

@@ -4,7 +4,7 @@ Features are taken in blocks: those of first order, then for each a the products
 one after another in the state. A block costs one product a row, and x is loaded once.
 """
 
-# pyright: reportArgumentType=false, reportIndexIssue=false, reportOperatorIssue=false
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportOperatorIssue=false, reportGeneralTypeIssues=false
 # Triton's annotations ask for what its compiler makes of literals.
 
 from __future__ import annotations
