@@ -38,10 +38,10 @@ def test_the_interpreter_suite():
 
 
 def test_compiled_for_hopper():
-    """Nothing spilled but backward, by Triton 3.9; Based at K = 16, V = 64, chunks of 64, bfloat16: products by wgmma.
+    """Nothing spilled but for keys, by Triton 3.9; Based at K = 16, V = 64, chunks of 64, bfloat16: products by wgmma.
 
-    Triton 3.6 spills up to 44 bytes forward. Spills are not the measure: 8 warps spill nothing backward, but issue
-    twice as much. An H200's memory needs 1,220 cycles for a chunk of the forward kernel (320 bytes a token, 16.8 a
+    Triton 3.6 spills 40 bytes for queries. Spills are not the measure: 8 warps spill little for keys, but issue twice
+    as much. An H200's memory needs 1,220 cycles for a chunk of the forward kernel (320 bytes a token, 16.8 a
     cycle and multiprocessor), and 4,700 for a step of the decoding kernel.
     """
     done = child(["-m", "recallscope_kernels.profiling.compiled", json.dumps(ROWS)])
@@ -54,7 +54,7 @@ def test_compiled_for_hopper():
     assert rows[7]["kernel"] == "based_decode_kernel" and rows[7]["issue_cycles"] <= 1000
     for row in rows:
         assert row["target"] == "sm_90" and row["registers"] <= 255
-        if NEW and row["kernel"] not in ("based_query_gradient_kernel", "based_key_gradient_kernel"):
+        if NEW and row["kernel"] != "based_key_gradient_kernel":
             assert row["spill_store_bytes"] == row["spill_load_bytes"] == row["stack_bytes"] == 0
-        assert row["spill_store_bytes"] <= 600
+        assert row["spill_store_bytes"] <= 450
     assert len(steps) == 6 and max(row["registers"] for row in steps) <= 128

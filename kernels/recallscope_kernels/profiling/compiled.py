@@ -15,6 +15,8 @@ from typing import Any
 
 from recallscope_kernels.profiling.assembly import Compiled, compile_kernel
 
+HEADS = 16  # of contiguous operands: steps from token to token are known when a kernel of Based is compiled
+
 
 def compiled_based(
     part: str = "forward",
@@ -46,9 +48,15 @@ def compiled_based(
     }[part]
     half = {n: f"*{dtype}" for n in ("q", "k", "v", "grad", "o", "dq", "dk", "dv")}
     sums = ("normaliser", "delta", "state", "moments", "state_out", "moments_out")
-    types = half | {n: "*fp32" for n in sums} | {f"{u}_{n}": "i32" for u in "qkvg" for n in "bth"}
-    types |= {"scale": "fp32", "unit": "fp32", "B": "i32", "T": "i32", "H": "i32", "SPAN": "i32"}
-    constants = {"V": value_width, "VALUES": launch.values_per_program(value_width), "C": launch.CHUNK}
+    types = half | {n: "*fp32" for n in sums} | {f"{u}_{n}": "i32" for u in "qkvg" for n in "bh"}
+    types |= {"scale": "fp32", "unit": "fp32", "B": "i32", "T": "i32", "SPAN": "i32"}
+    strides = {"q_t": 16 * HEADS, "k_t": 16 * HEADS, "v_t": value_width * HEADS, "g_t": value_width * HEADS}
+    constants = strides | {
+        "H": HEADS,
+        "V": value_width,
+        "VALUES": launch.values_per_program(value_width),
+        "C": launch.CHUNK,
+    }
     constants |= {"HAS_STATE": keep, "KEEP": keep}
     tiles = warps or started, stages or launch.STAGES
     return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), *tiles)

@@ -23,8 +23,8 @@ from recallscope_kernels.ops.based.tiles import (
 @triton.jit
 def based_encode_kernel(
     k, v, state_out, moments_out,
-    scale, unit, T, H, SPAN,
-    k_b, k_t, k_h, v_b, v_t, v_h,
+    scale, unit, T, H: tl.constexpr, SPAN,
+    k_b, k_t: tl.constexpr, k_h, v_b, v_t: tl.constexpr, v_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Grid (B H, V / VALUES, spans of SPAN tokens), T may be 0; states as the forward kernel reads them."""
@@ -32,7 +32,8 @@ def based_encode_kernel(
     b, h = sequence // H, sequence % H
     dtype = k.dtype.element_ty
     token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
-    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers.
+    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers. Steps of
+    # tokens are known when this is compiled: else each row of a tile has a pointer of its own in registers, and spills.
     k += b * k_b + h * k_h + span * SPAN * k_t
     v += b * v_b + h * v_h + span * SPAN * v_t + block * VALUES
     tokens = tl.minimum(T - span.to(tl.int32) * SPAN, SPAN)

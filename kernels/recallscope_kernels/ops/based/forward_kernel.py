@@ -38,8 +38,8 @@ def _scores(queries, keys, unit, ratio, C: tl.constexpr):
 @triton.jit
 def based_forward_kernel(
     q, k, v, o, normaliser, state, moments, state_out, moments_out,
-    scale, unit, T, H, SPAN,
-    q_b, q_t, q_h, k_b, k_t, k_h, v_b, v_t, v_h,
+    scale, unit, T, H: tl.constexpr, SPAN,
+    q_b, q_t: tl.constexpr, q_h, k_b, k_t: tl.constexpr, k_h, v_b, v_t: tl.constexpr, v_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr,
     HAS_STATE: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
@@ -51,7 +51,8 @@ def based_forward_kernel(
     b, h = sequence // H, sequence % H
     dtype = q.dtype.element_ty
     token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
-    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers.
+    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers. Steps of
+    # tokens are known when this is compiled: else each row of a tile has a pointer of its own in registers, and spills.
     first = span * SPAN
     tokens = tl.minimum(T - first.to(tl.int32), SPAN)
     q += b * q_b + h * q_h + first * q_t

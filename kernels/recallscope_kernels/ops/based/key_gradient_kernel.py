@@ -41,8 +41,8 @@ def _pull_and_read_wide(keys, rolled, values, state, out, sums, C: tl.constexpr)
 @triton.jit(do_not_specialize=["T"])
 def based_key_gradient_kernel(
     q, k, v, grad, normaliser, delta, state, moments, dk, dv, state_out, moments_out,
-    scale, unit, B, T, H,
-    q_b, q_t, q_h, k_b, k_t, k_h, v_b, v_t, v_h, g_b, g_t, g_h,
+    scale, unit, B, T, H: tl.constexpr,
+    q_b, q_t: tl.constexpr, q_h, k_b, k_t: tl.constexpr, k_h, v_b, v_t: tl.constexpr, v_h, g_b, g_t: tl.constexpr, g_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr,
     HAS_STATE: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
@@ -52,7 +52,8 @@ def based_key_gradient_kernel(
     b, h = sequence // H, sequence % H
     dtype = q.dtype.element_ty
     token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
-    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers.
+    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers. Steps of
+    # tokens are known when this is compiled: else each row of a tile has a pointer of its own in registers, and spills.
     last = (tl.cdiv(T, C) - 1) * C
     first = last.to(tl.int64)
     q += b * q_b + h * q_h + first * q_t

@@ -36,8 +36,8 @@ def _pull_wide(queries, rolled, grads, state, out, C: tl.constexpr):
 @triton.jit
 def based_query_gradient_kernel(
     q, k, v, grad, o, normaliser, state, moments, dq, delta,
-    scale, unit, B, T, H,
-    q_b, q_t, q_h, k_b, k_t, k_h, v_b, v_t, v_h, g_b, g_t, g_h,
+    scale, unit, B, T, H: tl.constexpr,
+    q_b, q_t: tl.constexpr, q_h, k_b, k_t: tl.constexpr, k_h, v_b, v_t: tl.constexpr, v_h, g_b, g_t: tl.constexpr, g_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr, HAS_STATE: tl.constexpr,
 ):  # fmt: skip
     """Grid (B H, V / VALUES), states as in the forward kernel; a block has its own `dq` and `delta` = -do·o / z."""
@@ -45,7 +45,8 @@ def based_query_gradient_kernel(
     b, h = sequence // H, sequence % H
     dtype = q.dtype.element_ty
     token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
-    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers.
+    # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers. Steps of
+    # tokens are known when this is compiled: else each row of a tile has a pointer of its own in registers, and spills.
     q += b * q_b + h * q_h
     k += b * k_b + h * k_h
     v += b * v_b + h * v_h + block * VALUES
