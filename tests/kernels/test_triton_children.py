@@ -57,4 +57,8 @@ def test_compiled_for_hopper():
         if NEW and row["kernel"] != "based_key_gradient_kernel":
             assert row["spill_store_bytes"] == row["spill_load_bytes"] == row["stack_bytes"] == 0
         assert row["spill_store_bytes"] <= 450
-    assert len(steps) == 6 and max(row["registers"] for row in steps) <= 128
+    assert len(steps) == 6 and max(row["registers"] for row in steps) <= 224
+    forward, backward = steps[
+        :2
+    ]  # of the short convolution, 16 and 4 tokens of 256 channels: memory takes 970, 365 cycles
+    assert forward["issue_cycles"] <= 400 and backward["issue_cycles"] <= 350

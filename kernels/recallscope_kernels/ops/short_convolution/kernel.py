@@ -1,7 +1,7 @@
 """A short causal convolution in Triton: forward, backward, and one step of decoding.
 
-Channels `[H, V]` are one axis D. The kernels move bytes and compute little, so that shifted inputs are loaded again,
-from cache, and sums before SiLU computed again, for each of the N outputs that an input reaches.
+Channels `[H, V]` are one axis D. A program walks over tokens with some channels, and keeps what it needs again, the
+last inputs and gradients, in registers: each is loaded and worked on once, and sums over tokens need no other thread.
 """
 
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
@@ -14,10 +14,9 @@ import triton.language as tl
 
 
 @triton.jit
-def _inputs(x, state, t, x_t, channel, ours, T, D, N: tl.constexpr, HAS_STATE: tl.constexpr):
-    """`[TOKENS, CHANNELS]` in float32: tokens t, those before the first from the state, others 0."""
-    inside = ours & (t >= 0) & (t < T)
-    found = tl.load(x + t * x_t + channel, mask=inside, other=0.0).to(tl.float32)
+def _input(x, state, t, x_t, channel, ours, T, D, N: tl.constexpr, HAS_STATE: tl.constexpr):
+    """`[CHANNELS]` in float32: token t, everywhere the same; one before the first from the state, others 0."""
+    found = tl.load(x + t * x_t + channel, mask=ours & (t >= 0) & (t < T), other=0.0).to(tl.float32)
     if HAS_STATE:
         before = ours & (t < 0) & (t > -N)
         found += tl.load(state + (t + N - 1) * D + channel, mask=before, other=0.0).to(tl.float32)
@@ -25,13 +24,23 @@ def _inputs(x, state, t, x_t, channel, ours, T, D, N: tl.constexpr, HAS_STATE: t
 
 
 @triton.jit
-def _sums(x, taps, state, t, x_t, channel, ours, T, D, N: tl.constexpr, HAS_STATE: tl.constexpr):
-    """`Σ_j h_j ⊙ x_{t-j}`."""
-    z = tl.load(taps + channel, mask=ours, other=0.0).to(tl.float32)
-    z *= _inputs(x, state, t, x_t, channel, ours, T, D, N, HAS_STATE)
-    for j in tl.static_range(1, N):
-        tap = tl.load(taps + j * D + channel, mask=ours, other=0.0).to(tl.float32)
-        z += tap * _inputs(x, state, t - j, x_t, channel, ours, T, D, N, HAS_STATE)
+def _four(taps, channel, ours, D, N: tl.constexpr):
+    """All taps, the last of them again in the place of those that there are not."""
+    taps += channel
+    h0, h1 = tl.load(taps, mask=ours, other=0.0), tl.load(taps + D, mask=ours, other=0.0)
+    h2 = tl.load(taps + min(N - 1, 2) * D, mask=ours, other=0.0)
+    h3 = tl.load(taps + (N - 1) * D, mask=ours, other=0.0)
+    return h0.to(tl.float32), h1.to(tl.float32), h2.to(tl.float32), h3.to(tl.float32)
+
+
+@triton.jit
+def _products(a, b, c, d, h_a, h_b, h_c, h_d, N: tl.constexpr):
+    """The sum of the first N of four products."""
+    z = h_a * a + h_b * b
+    if N > 2:
+        z += h_c * c
+    if N > 3:
+        z += h_d * d
     return z
 
 
@@ -42,13 +51,26 @@ def short_convolution_kernel(
 ):  # fmt: skip
     """Grid (tokens, channels, B); taps `[N, D]`, `state` `[B, N - 1, D]` and y `[B, T, D]` contiguous."""
     b = tl.program_id(2).to(tl.int64)
-    t = (tl.program_id(0).to(tl.int64) * TOKENS + tl.arange(0, TOKENS))[:, None]
-    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
-    ours = channel < D
-    z = _sums(x + b * x_b, taps, state + b * (N - 1) * D, t, x_t, channel, ours, T, D, N, HAS_STATE)
-    if SILU:
-        z *= 1 / (1 + tl.exp(-z))
-    tl.store(y + (b * T + t) * D + channel, z.to(y.dtype.element_ty), mask=ours & (t < T))
+    first = tl.program_id(0).to(tl.int64) * TOKENS
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    ours, everywhere = channel < D, tl.zeros((CHANNELS,), tl.int32)
+    x += b * x_b
+    state += b * (N - 1) * D
+    y += b * T * D + channel
+    h0, h1, h2, h3 = _four(taps, channel, ours, D, N)
+    x1 = _input(x, state, everywhere + first - 1, x_t, channel, ours, T, D, N, HAS_STATE)
+    x2 = _input(x, state, everywhere + first - 2, x_t, channel, ours, T, D, N, HAS_STATE)
+    x3 = _input(x, state, everywhere + first - 3, x_t, channel, ours, T, D, N, HAS_STATE)
+    for step in tl.static_range(0, TOKENS):
+        t = everywhere + first + step
+        x0 = _input(x, state, t, x_t, channel, ours, T, D, N, HAS_STATE)
+        z = _products(x0, x1, x2, x3, h0, h1, h2, h3, N)
+        if SILU:
+            z *= 1 / (1 + tl.exp(-z))
+        tl.store(y + t * D, z.to(y.dtype.element_ty), mask=ours & (t < T))
+        x3 = x2
+        x2 = x1
+        x1 = x0
 
 
 @triton.jit
@@ -57,41 +79,69 @@ def short_convolution_gradient_kernel(
     N: tl.constexpr, TOKENS: tl.constexpr, CHANNELS: tl.constexpr, SPAN: tl.constexpr,
     HAS_STATE: tl.constexpr, SILU: tl.constexpr,
 ):  # fmt: skip
-    """Grid (tokens, channels, B), a program of SPAN tokens, from the first of a state on; `dtaps` a part a program."""
+    """Grid (tokens, channels, B), a program of SPAN tokens, from the first of a state on; `dtaps` a part a program.
+
+    At token t the gradient of the sum at t is known, and with it that of the input at t - N + 1.
+    """
     b = tl.program_id(2).to(tl.int64)
     first = tl.program_id(0).to(tl.int64) * SPAN
     if HAS_STATE:
         first -= N - 1
-    span = tl.minimum(SPAN, T - first)
-    channel = (tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS))[None, :]
-    ours = channel < D
-    row = tl.arange(0, 4)[:, None]
-    to_taps = tl.zeros((4, CHANNELS), tl.float32)
+    span = tl.minimum(SPAN, T - first).to(tl.int32)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    ours, everywhere = channel < D, tl.zeros((CHANNELS,), tl.int32)
     x += b * x_b
-    grad += b * g_b
+    grad += b * g_b + channel
     state += b * (N - 1) * D
-    for start in range(0, span, TOKENS):
-        t = (first + start + tl.arange(0, TOKENS))[:, None]
-        to_x = tl.zeros((TOKENS, CHANNELS), tl.float32)
-        for step in tl.static_range(0, N):  # from the last to the first, whose dz is needed after
-            j = N - 1 - step
-            reached = ours & (t + j >= 0) & (t + j < T)
-            dz = tl.load(grad + (t + j) * g_t + channel, mask=reached, other=0.0).to(tl.float32)
+    dx += b * T * D + channel
+    h0, h1, h2, h3 = _four(taps, channel, ours, D, N)
+    x1 = _input(x, state, everywhere + first - 1, x_t, channel, ours, T, D, N, HAS_STATE)
+    x2 = _input(x, state, everywhere + first - 2, x_t, channel, ours, T, D, N, HAS_STATE)
+    x3 = _input(x, state, everywhere + first - 3, x_t, channel, ours, T, D, N, HAS_STATE)
+    d1, d2, d3 = tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32)
+    to_h0, to_h1 = tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32)
+    to_h2, to_h3 = tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32)
+    for start in range(0, span + N - 1, TOKENS):
+        for step in tl.static_range(0, TOKENS):
+            t = everywhere + first + start + step
+            x0 = _input(x, state, t, x_t, channel, ours, T, D, N, HAS_STATE)
+            d0 = tl.load(grad + t * g_t, mask=ours & (t >= 0) & (t < T), other=0.0).to(tl.float32)
             if SILU:
-                z = _sums(x, taps, state, t + j, x_t, channel, ours, T, D, N, HAS_STATE)
+                z = _products(x0, x1, x2, x3, h0, h1, h2, h3, N)
                 gate = 1 / (1 + tl.exp(-z))
-                dz *= gate * (1 + z * (1 - gate))
-            to_x += dz * tl.load(taps + j * D + channel, mask=ours, other=0.0).to(tl.float32)
-            if j == 0:
-                for i in tl.static_range(0, N):
-                    seen = _inputs(x, state, t - i, x_t, channel, ours, T, D, N, HAS_STATE)
-                    to_taps += tl.where(row == i, tl.sum(dz * seen, 0)[None, :], 0.0)
-        to_x = to_x.to(dx.dtype.element_ty)
-        tl.store(dx + (b * T + t) * D + channel, to_x, mask=ours & (t >= 0) & (t < T))
-        if HAS_STATE:
-            tl.store(dstate + (b * (N - 1) + t + N - 1) * D + channel, to_x, mask=ours & (t < 0))
-    part = b * tl.num_programs(0) + tl.program_id(0)
-    tl.store(dtaps + (part * N + row) * D + channel, to_taps, mask=ours & (row < N))
+                d0 *= gate * (1 + z * (1 - gate))
+            mine = tl.where(t < first + span, d0, 0.0)  # the others are the next program's to sum
+            to_h0 += mine * x0
+            to_h1 += mine * x1
+            if N > 2:
+                to_h2 += mine * x2
+            if N > 3:
+                to_h3 += mine * x3
+            if N == 2:
+                to_x = _products(d1, d0, d0, d0, h0, h1, h2, h3, N)
+            elif N == 3:
+                to_x = _products(d2, d1, d0, d0, h0, h1, h2, h3, N)
+            else:
+                to_x = _products(d3, d2, d1, d0, h0, h1, h2, h3, N)
+            s = t - N + 1
+            here = ours & (s >= first) & (s < first + span)
+            to_x = to_x.to(dx.dtype.element_ty)
+            tl.store(dx + s * D, to_x, mask=here & (s >= 0) & (s < T))
+            if HAS_STATE:
+                tl.store(dstate + (b * (N - 1) + s + N - 1) * D + channel, to_x, mask=here & (s < 0))
+            x3 = x2
+            x2 = x1
+            x1 = x0
+            d3 = d2
+            d2 = d1
+            d1 = d0
+    dtaps += (b * tl.num_programs(0) + tl.program_id(0)) * N * D + channel
+    tl.store(dtaps, to_h0, mask=ours)
+    tl.store(dtaps + D, to_h1, mask=ours)
+    if N > 2:
+        tl.store(dtaps + 2 * D, to_h2, mask=ours)
+    if N > 3:
+        tl.store(dtaps + 3 * D, to_h3, mask=ours)
 
 
 @triton.jit

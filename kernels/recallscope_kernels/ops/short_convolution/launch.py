@@ -10,8 +10,8 @@ from torch import Tensor
 from recallscope_kernels.ops import _triton
 from recallscope_kernels.ops._checks import sum_dtype
 
-TILES = {"forward": (32, 64), "backward": (16, 32), "step": (1, 256)}  # tokens and channels in registers at once
-SPAN, WARPS = 256, 4  # tokens of one program of the backward pass
+TILES = {"forward": (16, 256), "backward": (4, 256), "step": (1, 256)}  # tokens and channels of one pass: 8 a thread
+SPAN, WARPS = 256, 1  # tokens of one program of the backward pass
 
 
 def refusal(x: Tensor) -> str | None:
