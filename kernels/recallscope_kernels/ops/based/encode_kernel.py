@@ -14,9 +14,10 @@ import triton.language as tl
 from recallscope_kernels.ops.based.tiles import (
     key_rolls,
     key_row,
-    last_features,
-    packed_factor,
-    wide_features,
+    store_moments,
+    store_packed,
+    sum_moments,
+    sum_values,
 )
 
 
@@ -43,10 +44,7 @@ def based_encode_kernel(
     ratio = unit / scale
     key_wide, key_last = key_rolls(unit, dtype)
     key_rest = key_row(unit)
-    ones = tl.full((16, C), 1.0, dtype)
 
-    wide_at = tl.arange(0, 128)[None, :] * V + value[:, None]
-    square_at = key[:, None] * 16 + key[None, :]
     wide, last = tl.zeros((VALUES, 128), tl.float32), tl.zeros((VALUES, 32), tl.float32)
     squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
 
@@ -55,20 +53,11 @@ def based_encode_kernel(
         # What is not inside is 0: its features of first and second order are, and its values.
         keys = tl.load(k + token[:, None] * k_t + key[None, :], mask=inside[:, None], other=0.0)
         values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)
-        squares = tl.dot(tl.trans(keys), keys, squares, input_precision="ieee")
-        sums = tl.dot(ones, keys, sums, input_precision="ieee")
-        features = last_features(keys, key_last, key_rest, C)
-        last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
-        features = wide_features(keys, key_wide, keys.to(tl.float32), 8, C)
-        wide = tl.dot(tl.trans(values), features, wide, input_precision="ieee")
+        wide, last = sum_values(keys, values, key_wide, key_last, key_rest, wide, last, C)
+        squares, sums = sum_moments(keys, keys, squares, sums, C)
         k += C * k_t
         v += C * v_t
 
-    column = tl.arange(0, 32)[None, :]
-    last = tl.where((column > 8) & (column < 16), 0.0, last / packed_factor(ratio)[None, :])
-    tl.store(state_out + wide_at, wide / (ratio * ratio))
-    tl.store(state_out + (128 + column) * V + value[:, None], last)
+    store_packed(state_out, wide, last, ratio, V, VALUES)
     if block == 0:
-        tl.store(moments_out + square_at, squares)
-        tl.store(moments_out + 256 + tl.broadcast_to(key[None, :], (16, 16)), sums, mask=(key == 0)[:, None])
-        tl.store(moments_out + 272, tokens.to(tl.float32))
+        store_moments(moments_out, squares, sums, tokens.to(tl.float32))

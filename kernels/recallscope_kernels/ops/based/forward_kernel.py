@@ -22,6 +22,10 @@ from recallscope_kernels.ops.based.tiles import (
     rolls,
     rounded_sums,
     row_of_sums,
+    store_moments,
+    store_packed,
+    sum_moments,
+    sum_values,
     two_of_sixteen,
     wide_features,
 )
@@ -65,7 +69,7 @@ def based_forward_kernel(
     query_wide, query_last = rolls(0, 128, 1.0, 1.0, dtype), rolls(8, 32, 1.0, 1.0, dtype)
     key_wide, key_last = key_rolls(unit, dtype)
     query_rest, key_rest = query_row(ratio, dtype), key_row(unit)
-    ones, two = tl.full((16, C), 1.0, dtype), two_of_sixteen(C, dtype)
+    two = two_of_sixteen(C, dtype)
 
     wide_at = tl.arange(0, 128)[None, :] * V + value[:, None]
     square_at = key[:, None] * 16 + key[None, :]
@@ -115,12 +119,8 @@ def based_forward_kernel(
             if block == 0:
                 tl.store(normaliser + token * H, z / (ratio * ratio), mask=inside)
 
-        squares = tl.dot(tl.trans(keys), keys, squares, input_precision="ieee")
-        sums = tl.dot(ones, keys, sums, input_precision="ieee")
-        features = last_features(keys, key_last, key_rest, C)
-        last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
-        features = wide_features(keys, key_wide, keys.to(tl.float32), 8, C)
-        wide = tl.dot(tl.trans(values), features, wide, input_precision="ieee")
+        wide, last = sum_values(keys, values, key_wide, key_last, key_rest, wide, last, C)
+        squares, sums = sum_moments(keys, keys, squares, sums, C)
         q += C * q_t
         k += C * k_t
         v += C * v_t
@@ -131,11 +131,6 @@ def based_forward_kernel(
         if span == tl.num_programs(2) - 1:
             state_out += sequence * 160 * V + block * VALUES
             moments_out += sequence * 288
-            column = tl.arange(0, 32)[None, :]
-            last = tl.where((column > 8) & (column < 16), 0.0, last / packed_factor(ratio)[None, :])
-            tl.store(state_out + wide_at, wide / (ratio * ratio))
-            tl.store(state_out + (128 + column) * V + value[:, None], last)
+            store_packed(state_out, wide, last, ratio, V, VALUES)
             if block == 0:
-                tl.store(moments_out + square_at, squares)
-                tl.store(moments_out + 256 + tl.broadcast_to(key[None, :], (16, 16)), sums, mask=(key == 0)[:, None])
-                tl.store(moments_out + 272, count + tokens)
+                store_moments(moments_out, squares, sums, count + tokens)

@@ -24,6 +24,8 @@ from recallscope_kernels.ops.based.tiles import (
     rolls,
     rounded_sums,
     row_of_sums,
+    store_moments,
+    sum_moments,
     two_of_sixteen,
     wide_features,
 )
@@ -70,7 +72,7 @@ def based_key_gradient_kernel(
     query_a, query_b = rolls(0, 64, 0.5 * square, square, dtype), rolls(4, 64, 0.5 * square, square, dtype)
     query_c = rolls(8, 32, 0.5 * square, square, dtype)
     key_rest, query_rest = query_row(ratio, dtype), key_row(unit)
-    ones, two = tl.full((16, C), 1.0, dtype), two_of_sixteen(C, dtype)
+    two = two_of_sixteen(C, dtype)
 
     state_at = tl.arange(0, 64)[None, :] * V + value[:, None]
     square_at, sums_at = key[:, None] * 16 + key[None, :], 256 + tl.broadcast_to(key[None, :], (16, 16))
@@ -125,8 +127,7 @@ def based_key_gradient_kernel(
         tl.store(dv + token[:, None] * (H * V) + value[None, :], to_values.to(dtype), mask=inside[:, None])
 
         weighted = queries.to(tl.float32) * to_z[:, None]
-        squares = tl.dot(tl.trans(queries), weighted.to(dtype), squares, input_precision="ieee")
-        sums = tl.dot(ones, weighted.to(dtype), sums, input_precision="ieee")
+        squares, sums = sum_moments(queries, weighted.to(dtype), squares, sums, C)
         weighted = queries.to(tl.float32) * inverse[:, None]
         turned, copies = last_factors(queries, query_c, query_rest, weighted, inverse[:, None], C)
         state_c = tl.dot(tl.trans(grads), (turned * copies).to(dtype), state_c, input_precision="ieee")
@@ -152,6 +153,4 @@ def based_key_gradient_kernel(
         tl.store(state_out + 64 * V + state_at, state_b)
         state_c = tl.where((column > 8) & (column < 16), 0.0, state_c / factor)
         tl.store(state_out + (128 + column) * V + value[:, None], state_c)
-        tl.store(moments_out + square_at, squares / share)
-        tl.store(moments_out + sums_at, sums / share, mask=(key == 0)[:, None])
-        tl.store(moments_out + 272, count / share)
+        store_moments(moments_out, squares / share, sums / share, count / share)

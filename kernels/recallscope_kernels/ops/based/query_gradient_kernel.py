@@ -21,6 +21,7 @@ from recallscope_kernels.ops.based.tiles import (
     pull,
     rolls,
     row_of_sums,
+    sum_moments,
     two_of_sixteen,
     wide_features,
 )
@@ -65,7 +66,7 @@ def based_query_gradient_kernel(
     key_a, key_b = rolls(0, 64, 0.5 * square, square, dtype), rolls(4, 64, 0.5 * square, square, dtype)
     key_c = rolls(8, 32, 0.5 * square, square, dtype)
     query_rest, key_rest = first_order(ratio), first_order(unit)  # a sum of values has no gradient for queries
-    ones, two = tl.full((16, C), 1.0, dtype), two_of_sixteen(C, dtype)
+    two = two_of_sixteen(C, dtype)
 
     if HAS_STATE:
         state += sequence * 160 * V + block * VALUES
@@ -111,8 +112,7 @@ def based_query_gradient_kernel(
         out = (out / (z * (ratio * ratio))[:, None]).to(dq.dtype.element_ty)
         tl.store(dq + token[:, None] * (H * 16) + key[None, :], out, mask=inside[:, None])
 
-        squares = tl.dot(tl.trans(keys), keys, squares, input_precision="ieee")
-        sums = tl.dot(ones, keys, sums, input_precision="ieee")
+        squares, sums = sum_moments(keys, keys, squares, sums, C)
         turned, copies = last_factors(keys, key_c, key_rest, keys.to(tl.float32), 0.0, C)
         state_c = tl.dot(tl.trans(values), (turned * copies).to(dtype), state_c, input_precision="ieee")
         features = wide_features(keys, key_a, keys.to(tl.float32), 4, C)

@@ -109,6 +109,22 @@ def pull(inner, turned, copies, rolled, out, SLICES: tl.constexpr, C: tl.constex
 
 
 @triton.jit
+def sum_values(keys, values, wide_rolls, last_rolls, rest, wide, last, C: tl.constexpr):
+    """The state in two tiles, `[VALUES, 128]` and `[VALUES, 32]`, with what a chunk adds."""
+    features = last_features(keys, last_rolls, rest, C)
+    last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
+    features = wide_features(keys, wide_rolls, keys.to(tl.float32), 8, C)
+    return tl.dot(tl.trans(values), features, wide, input_precision="ieee"), last
+
+
+@triton.jit
+def sum_moments(x, weighted, squares, sums, C: tl.constexpr):
+    """`Σ x wᵀ` and, in 16 equal rows, `Σ w`."""
+    squares = tl.dot(tl.trans(x), weighted, squares, input_precision="ieee")
+    return squares, tl.dot(tl.full((16, C), 1.0, x.dtype), weighted, sums, input_precision="ieee")
+
+
+@triton.jit
 def rounded_sums(state, dtype: tl.constexpr):
     """The second tile of the state as it is read: column 9 is what rounding takes from column 8."""
     rounded = state.to(dtype)
@@ -140,3 +156,20 @@ def packed_row():
     """`[32]`, the row of the packed state that each column comes from: the constants all from the sum of values."""
     column = tl.arange(0, 32)
     return 128 + tl.where((column >= 8) & (column < 11), 8, column)
+
+
+@triton.jit
+def store_packed(at, wide, last, ratio, V: tl.constexpr, VALUES: tl.constexpr):
+    """The state in two tiles as `packing` has it."""
+    value, column = tl.arange(0, VALUES)[:, None], tl.arange(0, 32)[None, :]
+    last = tl.where((column > 8) & (column < 16), 0.0, last / packed_factor(ratio)[None, :])
+    tl.store(at + tl.arange(0, 128)[None, :] * V + value, wide / (ratio * ratio))
+    tl.store(at + (128 + column) * V + value, last)
+
+
+@triton.jit
+def store_moments(at, squares, sums, count):
+    row, column = tl.arange(0, 16)[:, None], tl.arange(0, 16)[None, :]
+    tl.store(at + row * 16 + column, squares)
+    tl.store(at + 256 + row * 0 + column, sums, mask=row + 0 * column == 0)
+    tl.store(at + 272, count)
