@@ -48,7 +48,7 @@ def some_state(name: str, dtype: torch.dtype, key: int = 16, value: int = 16) ->
     return OPERATORS[name].reference(*given)[1].to(sums)
 
 
-def gradients(result: tuple[Tensor, Tensor | None], inputs: list[Tensor]) -> tuple[Tensor, ...]:
+def gradients(result: tuple[Tensor, Tensor | None], inputs: list[Tensor], retain: bool = False) -> tuple[Tensor, ...]:
     """Of a fixed random weighting of outputs, and of the final state if there is one."""
     generator = torch.Generator().manual_seed(3)
     total = torch.zeros((), dtype=torch.float64)
@@ -56,4 +56,4 @@ def gradients(result: tuple[Tensor, Tensor | None], inputs: list[Tensor]) -> tup
         if u is not None:
             direction = torch.randn(u.shape, generator=generator, dtype=torch.float64).to(u.device)
             total = total + (weight * u.double() * direction).sum().cpu()
-    return torch.autograd.grad(total, inputs)
+    return torch.autograd.grad(total, inputs, retain_graph=retain)

@@ -8,7 +8,8 @@ from kernel_cases import LENGTHS, assert_close, gradients, make, poisoned, some_
 from recallscope_kernels import based
 from recallscope_kernels.ops import Shape, operands
 from recallscope_kernels.ops.based import based_cost, based_reference
-from recallscope_kernels.ops.based.cost import triton_backward_bytes
+from recallscope_kernels.ops.based.cost import triton_backward_bytes, triton_backward_flops
+from recallscope_kernels.ops.based.custom_ops import based_triton
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, counted_products, filled_with_nan, runs
@@ -52,6 +53,26 @@ def test_value_widths_and_scales(value):
 
 
 @runs
+@pytest.mark.parametrize("value", [16, 128])
+@pytest.mark.parametrize("with_state", [False, True])
+def test_spans_of_time_side_by_side_are_one_sequence(value, with_state):
+    """Of 200 tokens in 2 and 4 spans; with the gradient of the last state, and from a state or without one."""
+    dtype = DTYPES[0]
+    given = [u.to(DEVICE) for u in operands("based", Shape(1, 200, 2, 16, value), dtype)]
+    state = [some_state("based", dtype, 16, value)[:1].contiguous().to(DEVICE)] if with_state else []
+    leaves = [u.requires_grad_() for u in given + state]
+    exact = [u.detach().double().requires_grad_() for u in leaves]
+    want = based_reference(*exact[:3], scale=0.3, initial_state=exact[3] if state else None)
+    for of_state in (False, True):
+        wanted = gradients((want[0], want[1] if of_state else None), exact, retain=True)
+        for spans in (2, 4):
+            o, _, last = based_triton(*given, 0.3, state[0] if state else None, True, spans)
+            got = gradients((o, last if of_state else None), leaves)
+            for name, a, b in zip(("q", "k", "v", "state"), got, wanted, strict=False):
+                assert_close(f"gradient of {name}", a, b, dtype)
+
+
+@runs
 def test_strides_and_absent_gradients():
     """A gradient that is one number everywhere, or in the middle of NaN; of outputs alone, or of the state alone."""
     q, k, v = (u.to(DEVICE).requires_grad_() for u in operands("based", Shape(1, 65, 2, 16, 16), DTYPES[0]))
@@ -83,16 +104,17 @@ def test_nan_in_is_nan_out():
 
 
 @pytest.mark.skipif(not (INSTALLED and INTERPRETED), reason="counts the interpreter's products, in the child")
-@pytest.mark.parametrize(("time", "value"), [(1, 16), (64, 32), (130, 128)])
-def test_executed_flops_are_those_that_run(time, value, monkeypatch):
+@pytest.mark.parametrize(("time", "value", "spans"), [(1, 16, 1), (64, 32, 1), (130, 128, 1), (300, 16, 3)])
+def test_executed_flops_are_those_that_run(time, value, spans, monkeypatch):
     """Every product that the interpreter executes, counted as 2 M N K from the matrices themselves."""
     shape = Shape(1, time, 1, 16, value)
     given = [u.requires_grad_() for u in operands("based", shape)]
-    o, _ = based(*given, implementation="triton")
+    o, _, _ = based_triton(*given, 0.25, None, True, spans)
     counted = counted_products(monkeypatch)
     with FlopCounterMode(display=False) as counter:
         torch.autograd.grad(o, given, torch.ones_like(o))
-    assert sum(counted) == based_cost(shape, "bwd", "triton").executed_flops == counter.get_total_flops()
+    assert sum(counted) == triton_backward_flops(shape, spans) == counter.get_total_flops()
+    assert based_cost(shape, "bwd", "triton").executed_flops == triton_backward_flops(shape)
 
 
 @pytest.mark.skipif(not (INSTALLED and INTERPRETED), reason="counts the interpreter's loads and stores, in the child")

@@ -10,8 +10,8 @@ from recallscope_kernels.ops import Shape, operands
 from recallscope_kernels.ops.based import based_cost, based_reference
 from recallscope_kernels.ops.based.cost import triton_forward_flops
 from recallscope_kernels.ops.based.custom_ops import based_triton
-from recallscope_kernels.ops.based.launch_forward import span_count, spans_of
 from recallscope_kernels.ops.based.packing import pack, unpack
+from recallscope_kernels.ops.based.spans import span_count, spans_of
 from recallscope_kernels.ops.jrt_prefix import jrt_prefix_reference
 from torch.utils.flop_counter import FlopCounterMode
 from triton_cases import DEVICE, DTYPES, INSTALLED, INTERPRETED, counted_products, filled_with_nan, runs

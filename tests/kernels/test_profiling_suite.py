@@ -114,7 +114,8 @@ def test_every_implementation_of_the_table_is_planned():
             assert len(found.subjects) == sum(len(getattr(operator, of)) for operator in OPERATORS.values())
     based = [g for g in made if g.file == "based"]
     many, one = ([g.shape.T for g in based if g.shape.B == batch] for batch in (16, 1))
-    assert (many, one) == ([2048, 4096, 8192, 16384, 32768], [8192, 32768])
+    assert (many, one) == ([2048, 4096, 8192, 16384, 32768], [8192, 32768] * 2)
+    assert [g.mode for g in based] == ["fwd"] * 7 + ["bwd"] * 2
     assert {"based", "based:fla-parallel", "based:fla-fused-chunk", "attention:cudnn"} <= set(based[0].subjects)
     assert (based[0].shape.B, based[0].shape.H, based[0].shape.V) == (16, 16, 64)
     steps = {(g.shape.B, g.shape.T) for g in made if g.mode == "decode"}

@@ -28,23 +28,23 @@ def compiled_based(
 ) -> Compiled:
     """A kernel of Based at K = 16, with the tiles that it is started with; `keep` with states in and out.
 
-    Parts are `forward`, the backward kernels `query` and `key`, and `encode`, which sums a prefix or span.
+    Parts are `forward`, the backward kernels `query` and `key`, and `encode` and `asked`, which sum spans for them.
     """
     from recallscope_kernels.ops.based import (
+        asked_kernel,
         encode_kernel,
         forward_kernel,
         key_gradient_kernel,
         launch,
-        launch_backward,
-        launch_forward,
         query_gradient_kernel,
     )
 
-    kernel, started = {
-        "forward": (forward_kernel.based_forward_kernel, launch_forward.WARPS),
-        "query": (query_gradient_kernel.based_query_gradient_kernel, launch_backward.WARPS),
-        "key": (key_gradient_kernel.based_key_gradient_kernel, launch_backward.WARPS),
-        "encode": (encode_kernel.based_encode_kernel, launch_forward.WARPS),
+    kernel = {
+        "forward": forward_kernel.based_forward_kernel,
+        "query": query_gradient_kernel.based_query_gradient_kernel,
+        "key": key_gradient_kernel.based_key_gradient_kernel,
+        "encode": encode_kernel.based_encode_kernel,
+        "asked": asked_kernel.based_asked_kernel,
     }[part]
     half = {n: f"*{dtype}" for n in ("q", "k", "v", "grad", "o", "dq", "dk", "dv")}
     sums = ("normaliser", "delta", "state", "moments", "state_out", "moments_out")
@@ -58,7 +58,7 @@ def compiled_based(
         "C": launch.CHUNK,
     }
     constants |= {"HAS_STATE": keep, "KEEP": keep}
-    tiles = warps or started, stages or launch.STAGES
+    tiles = warps or launch.LAUNCH["num_warps"], stages or launch.LAUNCH["num_stages"]
     return compile_kernel(kernel, _own(kernel, types), _own(kernel, constants), *tiles)
 
 
@@ -125,6 +125,7 @@ ROWS = [
     {"keep": True},
     *({"kernel": "based_backward", "part": part, "keep": keep} for part in ("query", "key") for keep in (False, True)),
     {"kernel": "based_encode"},
+    {"kernel": "based_encode", "part": "asked"},
     *({"kernel": "short_convolution", "part": part, "silu": True} for part in ("forward", "backward", "step")),
     {"kernel": "decode"},
     {"kernel": "matrix_decode"},

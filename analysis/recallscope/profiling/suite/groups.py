@@ -46,7 +46,9 @@ class Group:
 def groups(plan: Plan) -> list[Group]:
     """Based and its peers first, of many sequences and of one, then every operator forward, decoding, backward."""
     made = [Group("based", "fwd", _shape(plan, plan.batch, t), based_subjects()) for t in plan.based]
-    made += [Group("based", "fwd", _shape(plan, 1, t), based_subjects(), False) for t in plan.alone]
+    made += [
+        Group("based", mode, _shape(plan, 1, t), based_subjects(), False) for mode in ("fwd", "bwd") for t in plan.alone
+    ]
     made += [_suite(plan, "fwd", plan.batch, t, t in plan.counted) for t in plan.forward]
     most, longest = plan.batches[-1], plan.contexts[-1]
     made += [_suite(plan, "decode", batch, longest, batch == most) for batch in plan.batches]

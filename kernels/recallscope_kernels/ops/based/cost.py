@@ -87,8 +87,10 @@ def triton_encode_flops(shape: Shape, tokens: int, chunk: int = CHUNK) -> int:
     return shape.B * shape.H * (shape.V // block) * whole_chunks(tokens, chunk) * each
 
 
-def triton_backward_flops(shape: Shape, chunk: int = CHUNK) -> int:
+def triton_backward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> int:
     """Products of the two Triton kernels (K = 16), on whole chunks and per block of at most 64 columns of V.
+
+    Where time is cut into spans, keys of all but the last are encoded, and so is what queries of all but the first ask.
 
     A token and block, queries: packed states are written and pulled from, `4 · 160 V`; rolled copies of q and k and
     what is rolled back, `6 · 16 · 160`; scores, their gradient and its use, `2 C (2 · 16 + V)`; the normaliser,
@@ -97,7 +99,10 @@ def triton_backward_flops(shape: Shape, chunk: int = CHUNK) -> int:
     block = min(shape.V, 64)
     queries = 4 * PACKED * block + 6 * 16 * PACKED + 2 * chunk * (2 * 16 + block) + 8 * 16 * 16
     keys = queries + 2 * PACKED * block + 2 * chunk * block
-    return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * (queries + keys)
+    span = span_tokens(shape.T, spans, chunk)
+    encoded, asked = max(-(-shape.T // span) - 1, 0) * span, max(shape.T - span, 0)
+    again = triton_encode_flops(shape, encoded, chunk) + triton_encode_flops(shape, asked, chunk)
+    return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * (queries + keys) + again
 
 
 def triton_backward_bytes(shape: Shape, itemsize: int = 2) -> int:

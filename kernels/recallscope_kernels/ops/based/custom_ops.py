@@ -63,8 +63,9 @@ def _backward_triton(
     scale: float,
     state: Tensor | None,
     grad_state: Tensor | None,
+    spans: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return triton_backward(grad, q, k, v, o, normaliser, scale, state, grad_state)
+    return triton_backward(grad, q, k, v, o, normaliser, scale, state, grad_state, spans)
 
 
 def _empty_results(q: Tensor, v: Tensor, keep: bool = True) -> tuple[Tensor, Tensor, Tensor]:
@@ -96,12 +97,12 @@ def _(grad, q, k, v, o, normaliser, scale, state, grad_state, chunk):
 
 
 @_backward_triton.register_fake
-def _(grad, q, k, v, o, normaliser, scale, state, grad_state):
+def _(grad, q, k, v, o, normaliser, scale, state, grad_state, spans):
     return _empty_gradients(q, k, v, state is not None)
 
 
 def _save(ctx, inputs, output):
-    q, k, v, ctx.scale, state, ctx.chunk, *_ = inputs  # for the kernel, whether its state is kept, and spans
+    q, k, v, ctx.scale, state, ctx.chunk, *ctx.spans = inputs  # for the kernel, whether its state is kept, and spans
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(q, k, v, *output[:2], state)
 
@@ -118,7 +119,7 @@ def _gradients(ctx, grad, _, grad_state):
 
 
 def _gradients_triton(ctx, grad, _, grad_state):
-    dq, dk, dv, ds = _backward_triton(*_saved(ctx, grad, grad_state))
+    dq, dk, dv, ds = _backward_triton(*_saved(ctx, grad, grad_state), *ctx.spans)
     return dq, dk, dv, None, ds if ctx.needs_input_grad[4] else None, None, None
 
 
@@ -142,8 +143,8 @@ def _triton_flop(q, k, v, scale, state, keep, spans, *args, out_shape=None, **kw
 
 
 @register_flop_formula(torch.ops.recallscope.based_backward_triton)
-def _backward_triton_flop(grad, q, k, v, *args, out_shape=None, **kwargs) -> int:
-    return triton_backward_flops(_shape(q, v))
+def _backward_triton_flop(grad, q, k, v, o, z, scale, state, grad_state, spans, *args, out_shape=None, **kwargs) -> int:
+    return triton_backward_flops(_shape(q, v), spans)
 
 
 @register_flop_formula(torch.ops.recallscope.based_backward)

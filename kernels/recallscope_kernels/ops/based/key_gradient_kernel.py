@@ -43,21 +43,24 @@ def _pull_and_read_wide(keys, rolled, values, state, out, sums, C: tl.constexpr)
 @triton.jit(do_not_specialize=["T"])
 def based_key_gradient_kernel(
     q, k, v, grad, normaliser, delta, state, moments, dk, dv, state_out, moments_out,
-    scale, unit, B, T, H: tl.constexpr,
+    scale, unit, B, T, H: tl.constexpr, SPAN,
     q_b, q_t: tl.constexpr, q_h, k_b, k_t: tl.constexpr, k_h, v_b, v_t: tl.constexpr, v_h, g_b, g_t: tl.constexpr, g_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr,
     HAS_STATE: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """Grid (B H, V / VALUES): `state` and `moments` are the gradient of the last state, packed; a block of V has its
-    own `dk` and `moments_out`, in which Σ q qᵀ, Σ q and the count have the weights -do·o / z."""
-    sequence, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    """Grid (B H, V / VALUES, spans): `state` and `moments` are the gradient of a span's last state, packed.
+
+    A block of V has its own `dk` and `moments`, in which Σ q qᵀ, Σ q and the count have the weights -do·o / z.
+    """
+    sequence, block, span = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2).to(tl.int64)
     b, h = sequence // H, sequence % H
     dtype = q.dtype.element_ty
     token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
     # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers. Steps of
     # tokens are known when this is compiled: else each row of a tile has a pointer of its own in registers, and spills.
-    last = (tl.cdiv(T, C) - 1) * C
-    first = last.to(tl.int64)
+    tokens = tl.minimum(T - (span * SPAN).to(tl.int32), SPAN)
+    last = (tl.cdiv(tokens, C) - 1) * C
+    first = span * SPAN + last
     q += b * q_b + h * q_h + first * q_t
     k += b * k_b + h * k_h + first * k_t
     v += b * v_b + h * v_h + first * v_t + block * VALUES
@@ -79,21 +82,20 @@ def based_key_gradient_kernel(
     column = tl.arange(0, 32)[None, :]
     factor, share = packed_factor(ratio)[None, :] / (ratio * ratio), 1.0 / (ratio * ratio)
     if HAS_STATE:
-        state += sequence * 160 * V + block * VALUES
-        moments += sequence * 288
+        state += (span * tl.num_programs(0) + sequence) * 160 * V + block * VALUES
+        moments += ((span * tl.num_programs(1) + block) * tl.num_programs(0) + sequence) * 288
         state_a, state_b = tl.load(state + state_at), tl.load(state + 64 * V + state_at)
         state_c = tl.load(state + packed_row()[None, :] * V + value[:, None]) * factor
-        mine = tl.where(block == 0, share, 0.0)  # the gradient of the normaliser is one block's to carry
-        squares, sums = tl.load(moments + square_at) * mine, tl.load(moments + sums_at) * mine
-        count = tl.load(moments + 272) * mine
+        squares, sums = tl.load(moments + square_at) * share, tl.load(moments + sums_at) * share
+        count = tl.load(moments + 272) * share
     else:
         state_a, state_b = tl.zeros((VALUES, 64), tl.float32), tl.zeros((VALUES, 64), tl.float32)
         state_c = tl.zeros((VALUES, 32), tl.float32)
         squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
         count = 0.0
 
-    for done in tl.range(0, T, C, disable_licm=True):  # what is hoisted out of the loop spills
-        inside = token < T - last + done
+    for done in tl.range(0, tokens, C, disable_licm=True):  # what is hoisted out of the loop spills
+        inside = token < tokens - last + done
         queries = tl.load(q + token[:, None] * q_t + key[None, :], mask=inside[:, None], other=0.0)
         keys = tl.load(k + token[:, None] * k_t + key[None, :], mask=inside[:, None], other=0.0)
         values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)
@@ -147,10 +149,11 @@ def based_key_gradient_kernel(
         dv -= C * H * V
 
     if KEEP:
-        state_out += sequence * 160 * V + block * VALUES
-        moments_out += (block * B * H + sequence) * 288
-        tl.store(state_out + state_at, state_a)
-        tl.store(state_out + 64 * V + state_at, state_b)
-        state_c = tl.where((column > 8) & (column < 16), 0.0, state_c / factor)
-        tl.store(state_out + (128 + column) * V + value[:, None], state_c)
-        store_moments(moments_out, squares / share, sums / share, count / share)
+        if span == 0:
+            state_out += sequence * 160 * V + block * VALUES
+            moments_out += (block * B * H + sequence) * 288
+            tl.store(state_out + state_at, state_a)
+            tl.store(state_out + 64 * V + state_at, state_b)
+            state_c = tl.where((column > 8) & (column < 16), 0.0, state_c / factor)
+            tl.store(state_out + (128 + column) * V + value[:, None], state_c)
+            store_moments(moments_out, squares / share, sums / share, count / share)

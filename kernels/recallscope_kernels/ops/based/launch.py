@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,13 +10,20 @@ from torch import Tensor
 
 from recallscope_kernels.ops import _triton
 
-CHUNK, STAGES = 64, 2
+CHUNK = 64
+# Two programs of 4 warps fit a multiprocessor, and each works while the other one waits.
+LAUNCH = {"C": CHUNK, "num_warps": 4, "num_stages": 2}
 LIMIT = 2**31
 
 
 def values_per_program(value_width: int) -> int:
     """Columns of V that one program holds: 64 of them are 80 registers a thread of state with 4 warps."""
     return min(value_width, 64)
+
+
+def unit_of(scale: float) -> float:
+    """The power of two that is not above: a weight that no dtype rounds."""
+    return 2.0 ** (math.frexp(scale)[1] - 1)
 
 
 def refusal(q: Tensor, k: Tensor, v: Tensor) -> str | None:

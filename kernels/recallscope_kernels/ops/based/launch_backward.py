@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from recallscope_kernels.ops._checks import sum_dtype
-from recallscope_kernels.ops.based.launch import CHUNK, STAGES, values_per_program
-from recallscope_kernels.ops.based.launch_forward import unit_of
+from recallscope_kernels.ops.based.cost import span_tokens
+from recallscope_kernels.ops.based.launch import LAUNCH, unit_of, values_per_program
 from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
-
-WARPS = 4  # as forward
+from recallscope_kernels.ops.based.spans import states_after, states_before
 
 
 def triton_backward(
@@ -25,6 +24,7 @@ def triton_backward(
     scale: float,
     state: Tensor | None,
     grad_state: Tensor | None,
+    spans: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients as `chunked_backward` gives them; that of the initial state is empty where there is none.
 
@@ -37,7 +37,8 @@ def triton_backward(
     grad, q, k, v = (u if u.stride(-1) == 1 else u.contiguous() for u in (grad, q, k, v))
     strides = [u.stride(n) for u in (q, k, v, grad) for n in range(3)]
     block = values_per_program(values)
-    blocks = values // block
+    blocks, span, unit = values // block, span_tokens(time, spans), unit_of(scale)
+    spans = max(-(-time // span), 1)
 
     def empty(*shape: int, dtype: torch.dtype = sums) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=q.device)
@@ -48,17 +49,21 @@ def triton_backward(
     keep = state is not None
     last = empty(batch, heads, ROWS, values) if keep else empty(0)
     moments_out = empty(blocks, batch, heads, MOMENTS, 16) if keep else empty(0)
-    before, after = ((last, moments_out) if u is None else pack(u, scale) for u in (state, grad_state))  # else not read
+    before, after = (None if u is None else pack(u, scale) for u in (state, grad_state))
+    if spans > 1:
+        before = states_before(k, v, scale, before, spans, span)
     kernels: tuple[Any, ...] = based_query_gradient_kernel, based_key_gradient_kernel
-    tiles: dict[str, int] = {"V": values, "VALUES": block, "C": CHUNK, "num_warps": WARPS, "num_stages": STAGES}
-    grid = batch * heads, blocks
+    grid, unread = (batch * heads, blocks, spans), (last, moments_out)
+    tiles: dict[str, int] = {"V": values, "VALUES": block, **LAUNCH}
     kernels[0][grid](
-        q, k, v, grad, o, normaliser, *before, dq, delta, scale, unit_of(scale), batch, time, heads, *strides,
-        HAS_STATE=keep, **tiles,
+        q, k, v, grad, o, normaliser, *(before or unread), dq, delta, scale, unit, batch, time, heads, span, *strides,
+        HAS_STATE=before is not None, **tiles,
     )  # fmt: skip
+    if spans > 1 or after is not None:
+        after = states_after(q, grad, normaliser, delta, scale, after, spans, span)
     kernels[1][grid](
-        q, k, v, grad, normaliser, delta, *after, dk, dv, last, moments_out, scale, unit_of(scale), batch, time, heads,
-        *strides, HAS_STATE=grad_state is not None, KEEP=keep, **tiles,
+        q, k, v, grad, normaliser, delta, *(after or unread), dk, dv, last, moments_out, scale, unit, batch, time,
+        heads, span, *strides, HAS_STATE=after is not None, KEEP=keep, **tiles,
     )  # fmt: skip
     first = unpack(last, moments_out.sum(0), scale) if keep else last
     dq, dk = (u[0] if blocks == 1 else u.sum(0).to(q.dtype) for u in (dq, dk))

@@ -10,8 +10,8 @@ from recallscope_kernels.ops._libraries import fla
 from recallscope_kernels.ops.based import launch
 from recallscope_kernels.ops.based.cost import CHUNK
 from recallscope_kernels.ops.based.custom_ops import based_chunked, based_triton
-from recallscope_kernels.ops.based.launch_forward import spans_of
 from recallscope_kernels.ops.based.reference import feature_count
+from recallscope_kernels.ops.based.spans import spans_of
 
 FLA = {"fla-parallel": "parallel_based", "fla-fused-chunk": "fused_chunk_based"}
 IMPLEMENTATIONS = ("chunked", "triton", *FLA)
@@ -47,7 +47,7 @@ def based(
     implementation : str
         `chunked` (torch, any device, sums in float32 or more) or `triton` (one pass, state on chip; K = 16, V of 16, 32
         or a multiple of 64; not float64; in float16 a sum of scale² k² v / 2 above 65,504 overflows; few sequences are
-        cut into spans of at least 512 tokens that run side by side), `fla-parallel` or `fla-fused-chunk`
+        cut into spans of 512 tokens or more that run side by side), `fla-parallel` or `fla-fused-chunk`
         (flash-linear-attention, if installed; no states). None: triton on a GPU where it fits, else chunked.
     chunk : int
         Tokens per chunk of `chunked`; changes speed, not results. The kernel's own is 64.

@@ -37,25 +37,27 @@ def _pull_wide(queries, rolled, grads, state, out, C: tl.constexpr):
 @triton.jit
 def based_query_gradient_kernel(
     q, k, v, grad, o, normaliser, state, moments, dq, delta,
-    scale, unit, B, T, H: tl.constexpr,
+    scale, unit, B, T, H: tl.constexpr, SPAN,
     q_b, q_t: tl.constexpr, q_h, k_b, k_t: tl.constexpr, k_h, v_b, v_t: tl.constexpr, v_h, g_b, g_t: tl.constexpr, g_h,
     V: tl.constexpr, VALUES: tl.constexpr, C: tl.constexpr, HAS_STATE: tl.constexpr,
 ):  # fmt: skip
-    """Grid (B H, V / VALUES), states as in the forward kernel; a block has its own `dq` and `delta` = -do·o / z."""
-    sequence, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    """Grid (B H, V / VALUES, spans), states as forward; a block has its own `dq` and its own `delta` = -do·o / z."""
+    sequence, block, span = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2).to(tl.int64)
     b, h = sequence // H, sequence % H
     dtype = q.dtype.element_ty
     token, key, value = tl.arange(0, C), tl.arange(0, 16), tl.arange(0, VALUES)
     # The last width is contiguous; steps of one chunk fit in 32 bits (launch.py), sums of steps are pointers. Steps of
     # tokens are known when this is compiled: else each row of a tile has a pointer of its own in registers, and spills.
-    q += b * q_b + h * q_h
-    k += b * k_b + h * k_h
-    v += b * v_b + h * v_h + block * VALUES
-    grad += b * g_b + h * g_h + block * VALUES
-    o += (b * T * H + h) * V + block * VALUES
-    normaliser += b * T * H + h
-    delta += (block * B + b) * T * H + h
-    dq += ((block * B + b) * T * H + h) * 16
+    first = span * SPAN
+    tokens = tl.minimum(T - first.to(tl.int32), SPAN)
+    q += b * q_b + h * q_h + first * q_t
+    k += b * k_b + h * k_h + first * k_t
+    v += b * v_b + h * v_h + first * v_t + block * VALUES
+    grad += b * g_b + h * g_h + first * g_t + block * VALUES
+    o += ((b * T + first) * H + h) * V + block * VALUES
+    normaliser += (b * T + first) * H + h
+    delta += ((block * B + b) * T + first) * H + h
+    dq += (((block * B + b) * T + first) * H + h) * 16
 
     ratio, square = unit / scale, unit * unit
     query_a, query_b, query_c = (
@@ -69,8 +71,8 @@ def based_query_gradient_kernel(
     two = two_of_sixteen(C, dtype)
 
     if HAS_STATE:
-        state += sequence * 160 * V + block * VALUES
-        moments += sequence * 288
+        state += (span * tl.num_programs(0) + sequence) * 160 * V + block * VALUES
+        moments += (span * tl.num_programs(0) + sequence) * 288
         state_at = tl.arange(0, 64)[None, :] * V + value[:, None]
         state_a = tl.load(state + state_at) * (ratio * ratio)
         state_b = tl.load(state + 64 * V + state_at) * (ratio * ratio)
@@ -84,8 +86,8 @@ def based_query_gradient_kernel(
         state_c = tl.zeros((VALUES, 32), tl.float32)
         squares, sums = tl.zeros((16, 16), tl.float32), tl.zeros((16, 16), tl.float32)
 
-    for start in tl.range(0, T, C, disable_licm=True):  # what is hoisted out of the loop spills
-        inside = token < T - start
+    for start in tl.range(0, tokens, C, disable_licm=True):  # what is hoisted out of the loop spills
+        inside = token < tokens - start
         queries = tl.load(q + token[:, None] * q_t + key[None, :], mask=inside[:, None], other=0.0)
         keys = tl.load(k + token[:, None] * k_t + key[None, :], mask=inside[:, None], other=0.0)
         values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)

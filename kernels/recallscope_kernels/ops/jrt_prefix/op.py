@@ -8,7 +8,7 @@ from torch import Tensor
 from recallscope_kernels.ops import _checks
 from recallscope_kernels.ops.based import based, feature_count
 from recallscope_kernels.ops.based.cost import CHUNK
-from recallscope_kernels.ops.based.launch_forward import spans_of
+from recallscope_kernels.ops.based.spans import spans_of
 from recallscope_kernels.ops.jrt_prefix.encode import encode
 from recallscope_kernels.ops.jrt_prefix.launch import fits, jrt_prefix_triton
 
