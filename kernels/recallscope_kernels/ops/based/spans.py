@@ -39,7 +39,7 @@ def states_before(k: Tensor, v: Tensor, scale: float, before: Packed | None, spa
     states[0], moments[0] = before or (torch.zeros_like(states[0]), torch.zeros_like(moments[0]))
     whole = (spans - 1) * span
     encode_spans(k[:, :whole], v[:, :whole], scale, (states[1:], moments[1:]), span)
-    return states.cumsum_(0), moments.cumsum_(0)
+    return _running(states), _running(moments)
 
 
 def states_after(
@@ -70,8 +70,17 @@ def states_after(
             q, grad, normaliser, delta, states, moments, scale, unit_of(scale), batch, time, heads, span,
             *q.stride()[:3], *grad.stride()[:3], V=values, VALUES=values // blocks, **LAUNCH,
         )  # fmt: skip
-        states, moments = (u.flip(0).cumsum_(0).flip(0) for u in (states, moments))
-    return states, moments
+    return _running(states, -1), _running(moments, -1)
+
+
+def _running(u: Tensor, direction: int = 1) -> Tensor:
+    """Sums along spans, in place, from the first one on (or the last): torch's own are not deterministic on a GPU."""
+    distance = 1
+    while distance < u.shape[0]:
+        later, earlier = (u[distance:], u[:-distance])[::direction]
+        later.copy_(later + earlier)
+        distance *= 2
+    return u
 
 
 def empty_packed(first: tuple[int, ...], k: Tensor, v: Tensor) -> Packed:
