@@ -24,7 +24,7 @@ def based_cost(
     Useful products are those of the chunked form with F symmetric features and the V + 1 columns of values and
     normaliser: `4 F (V + 1)` a token, and `2 (K + V + 1)` for each pair inside a chunk. Bytes do not include states in
     or out of a whole sequence (`state_itemsize F (V + 1)` each); decoding reads and writes the state. Left out:
-    elementwise work (features, 1 + s + s²/2, the division), 3 F or so a token.
+    elementwise work (features, 1 + s + s²/2, the division), 3 F or so a token, and all that spans of time repeat.
     """
     check_mode(mode)
     state = feature_count(shape.K) * (shape.V + 1)
