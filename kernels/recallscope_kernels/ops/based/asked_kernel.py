@@ -14,11 +14,11 @@ import triton.language as tl
 from recallscope_kernels.ops.based.tiles import (
     key_rolls,
     key_row,
-    last_factors,
     store_moments,
     store_packed,
+    sum_last,
     sum_moments,
-    wide_features,
+    sum_wide,
 )
 
 
@@ -62,10 +62,8 @@ def based_asked_kernel(
         weighted = queries.to(tl.float32) * to_z[:, None]
         squares, sums = sum_moments(queries, weighted.to(dtype), squares, sums, C)
         weighted = queries.to(tl.float32) * inverse[:, None]
-        turned, copies = last_factors(queries, query_last, query_rest, weighted, inverse[:, None], C)
-        last = tl.dot(tl.trans(grads), (turned * copies).to(dtype), last, input_precision="ieee")
-        features = wide_features(queries, query_wide, weighted, 8, C)
-        wide = tl.dot(tl.trans(grads), features, wide, input_precision="ieee")
+        last = sum_last(queries, grads, query_last, query_rest, weighted, inverse[:, None], last, C)
+        wide = sum_wide(queries, grads, query_wide, weighted, wide, 8, C)
         q += C * q_t
         grad += C * g_t
         normaliser += C * H

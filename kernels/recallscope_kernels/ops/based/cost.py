@@ -54,9 +54,10 @@ def backward_flops(shape: Shape, score_entries: int) -> int:
     return shape.B * shape.H * (state + 2 * (3 * shape.K + 2 * values) * score_entries)
 
 
-def span_tokens(time: int, spans: int, chunk: int = CHUNK) -> int:
-    """Tokens of all spans of time but the last, which may have fewer: whole chunks. There may be fewer spans then."""
-    return max(-(-time // (spans * chunk)), 1) * chunk
+def cut(time: int, spans: int, chunk: int = CHUNK) -> tuple[int, int]:
+    """Tokens of all spans of time but the last, which may have fewer: whole chunks; and how many spans that makes."""
+    span = max(-(-time // (spans * chunk)), 1) * chunk
+    return span, -(-time // span)
 
 
 def triton_forward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> int:
@@ -69,8 +70,7 @@ def triton_forward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> in
     """
     block = min(shape.V, 64)
     each = 4 * PACKED * block + 2 * chunk * (16 + block) + 4 * 16 * PACKED + 8 * 16 * 16
-    span = span_tokens(shape.T, spans, chunk)
-    made = -(-shape.T // span)
+    span, made = cut(shape.T, spans, chunk)
     first = made * 2 * chunk * chunk * (16 + block)
     kernel = shape.B * shape.H * (shape.V // block) * (whole_chunks(shape.T, chunk) * each + first)
     return kernel + triton_encode_flops(shape, max(made - 1, 0) * span, chunk)
@@ -99,8 +99,8 @@ def triton_backward_flops(shape: Shape, spans: int = 1, chunk: int = CHUNK) -> i
     block = min(shape.V, 64)
     queries = 4 * PACKED * block + 6 * 16 * PACKED + 2 * chunk * (2 * 16 + block) + 8 * 16 * 16
     keys = queries + 2 * PACKED * block + 2 * chunk * block
-    span = span_tokens(shape.T, spans, chunk)
-    encoded, asked = max(-(-shape.T // span) - 1, 0) * span, max(shape.T - span, 0)
+    span, made = cut(shape.T, spans, chunk)
+    encoded, asked = max(made - 1, 0) * span, max(shape.T - span, 0)
     again = triton_encode_flops(shape, encoded, chunk) + triton_encode_flops(shape, asked, chunk)
     return shape.B * shape.H * (shape.V // block) * whole_chunks(shape.T, chunk) * (queries + keys) + again
 

@@ -16,8 +16,9 @@ from recallscope_kernels.ops.based.tiles import (
     key_row,
     store_moments,
     store_packed,
+    sum_last,
     sum_moments,
-    sum_values,
+    sum_wide,
 )
 
 
@@ -53,7 +54,8 @@ def based_encode_kernel(
         # What is not inside is 0: its features of first and second order are, and its values.
         keys = tl.load(k + token[:, None] * k_t + key[None, :], mask=inside[:, None], other=0.0)
         values = tl.load(v + token[:, None] * v_t + value[None, :], mask=inside[:, None], other=0.0)
-        wide, last = sum_values(keys, values, key_wide, key_last, key_rest, wide, last, C)
+        last = sum_last(keys, values, key_last, key_rest, keys.to(tl.float32), 1.0, last, C)
+        wide = sum_wide(keys, values, key_wide, keys.to(tl.float32), wide, 8, C)
         squares, sums = sum_moments(keys, keys, squares, sums, C)
         k += C * k_t
         v += C * v_t

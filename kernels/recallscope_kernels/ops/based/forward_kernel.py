@@ -16,6 +16,7 @@ from recallscope_kernels.ops.based.tiles import (
     key_rolls,
     key_row,
     last_features,
+    load_moments,
     packed_factor,
     packed_row,
     query_row,
@@ -24,8 +25,9 @@ from recallscope_kernels.ops.based.tiles import (
     row_of_sums,
     store_moments,
     store_packed,
+    sum_last,
     sum_moments,
-    sum_values,
+    sum_wide,
     two_of_sixteen,
     wide_features,
 )
@@ -72,14 +74,12 @@ def based_forward_kernel(
     two = two_of_sixteen(C, dtype)
 
     wide_at = tl.arange(0, 128)[None, :] * V + value[:, None]
-    square_at = key[:, None] * 16 + key[None, :]
     if HAS_STATE:
         state += (span * tl.num_programs(0) + sequence) * 160 * V + block * VALUES
         moments += (span * tl.num_programs(0) + sequence) * 288
         wide = tl.load(state + wide_at) * (ratio * ratio)
         last = tl.load(state + packed_row()[None, :] * V + value[:, None]) * packed_factor(ratio)[None, :]
-        squares = tl.load(moments + square_at)
-        sums = tl.load(moments + 256 + tl.broadcast_to(key[None, :], (16, 16)))
+        squares, sums = load_moments(moments)
         count = tl.load(moments + 272)
     else:
         wide, last = tl.zeros((VALUES, 128), tl.float32), tl.zeros((VALUES, 32), tl.float32)
@@ -107,6 +107,7 @@ def based_forward_kernel(
         out = tl.dot(scores.to(dtype), values, out, input_precision="ieee")
         if start == 0:
             # Where few values are summed, the rounding of scores matters as much as that of outputs: add what it took.
+            # Queries are loaded again, so that scores are computed again: kept until here they would spill.
             at = q + token[:, None] * q_t + key[None, :]
             again = tl.load(at, mask=inside[:, None], other=0.0, volatile=True)
             scores = _scores(again, keys, unit, ratio, C)
@@ -119,7 +120,8 @@ def based_forward_kernel(
             if block == 0:
                 tl.store(normaliser + token * H, z / (ratio * ratio), mask=inside)
 
-        wide, last = sum_values(keys, values, key_wide, key_last, key_rest, wide, last, C)
+        last = sum_last(keys, values, key_last, key_rest, keys.to(tl.float32), 1.0, last, C)
+        wide = sum_wide(keys, values, key_wide, keys.to(tl.float32), wide, 8, C)
         squares, sums = sum_moments(keys, keys, squares, sums, C)
         q += C * q_t
         k += C * k_t

@@ -17,6 +17,7 @@ from recallscope_kernels.ops.based.tiles import (
     copied,
     key_row,
     last_factors,
+    load_moments,
     packed_factor,
     packed_row,
     pull,
@@ -25,9 +26,10 @@ from recallscope_kernels.ops.based.tiles import (
     rounded_sums,
     row_of_sums,
     store_moments,
+    sum_last,
     sum_moments,
+    sum_wide,
     two_of_sixteen,
-    wide_features,
 )
 
 
@@ -78,7 +80,6 @@ def based_key_gradient_kernel(
     two = two_of_sixteen(C, dtype)
 
     state_at = tl.arange(0, 64)[None, :] * V + value[:, None]
-    square_at, sums_at = key[:, None] * 16 + key[None, :], 256 + tl.broadcast_to(key[None, :], (16, 16))
     column = tl.arange(0, 32)[None, :]
     factor, share = packed_factor(ratio)[None, :] / (ratio * ratio), 1.0 / (ratio * ratio)
     if HAS_STATE:
@@ -86,7 +87,8 @@ def based_key_gradient_kernel(
         moments += ((span * tl.num_programs(1) + block) * tl.num_programs(0) + sequence) * 288
         state_a, state_b = tl.load(state + state_at), tl.load(state + 64 * V + state_at)
         state_c = tl.load(state + packed_row()[None, :] * V + value[:, None]) * factor
-        squares, sums = tl.load(moments + square_at) * share, tl.load(moments + sums_at) * share
+        squares, sums = load_moments(moments)
+        squares, sums = squares * share, sums * share
         count = tl.load(moments + 272) * share
     else:
         state_a, state_b = tl.zeros((VALUES, 64), tl.float32), tl.zeros((VALUES, 64), tl.float32)
@@ -131,12 +133,9 @@ def based_key_gradient_kernel(
         weighted = queries.to(tl.float32) * to_z[:, None]
         squares, sums = sum_moments(queries, weighted.to(dtype), squares, sums, C)
         weighted = queries.to(tl.float32) * inverse[:, None]
-        turned, copies = last_factors(queries, query_c, query_rest, weighted, inverse[:, None], C)
-        state_c = tl.dot(tl.trans(grads), (turned * copies).to(dtype), state_c, input_precision="ieee")
-        features = wide_features(queries, query_a, weighted, 4, C)
-        state_a = tl.dot(tl.trans(grads), features, state_a, input_precision="ieee")
-        features = wide_features(queries, query_b, weighted, 4, C)
-        state_b = tl.dot(tl.trans(grads), features, state_b, input_precision="ieee")
+        state_c = sum_last(queries, grads, query_c, query_rest, weighted, inverse[:, None], state_c, C)
+        state_a = sum_wide(queries, grads, query_a, weighted, state_a, 4, C)
+        state_b = sum_wide(queries, grads, query_b, weighted, state_b, 4, C)
         if KEEP:
             count += tl.sum(to_z, 0)
         q -= C * q_t

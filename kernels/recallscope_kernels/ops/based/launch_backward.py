@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recallscope_kernels.ops._checks import sum_dtype
-from recallscope_kernels.ops.based.cost import span_tokens
+from recallscope_kernels.ops.based.cost import cut
 from recallscope_kernels.ops.based.launch import LAUNCH, unit_of, values_per_program
 from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
 from recallscope_kernels.ops.based.spans import states_after, states_before
@@ -37,8 +37,8 @@ def triton_backward(
     grad, q, k, v = (u if u.stride(-1) == 1 else u.contiguous() for u in (grad, q, k, v))
     strides = [u.stride(n) for u in (q, k, v, grad) for n in range(3)]
     block = values_per_program(values)
-    blocks, span, unit = values // block, span_tokens(time, spans), unit_of(scale)
-    spans = max(-(-time // span), 1)
+    blocks, unit = values // block, unit_of(scale)
+    span, spans = cut(time, spans)
 
     def empty(*shape: int, dtype: torch.dtype = sums) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=q.device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recallscope_kernels.ops._checks import sum_dtype
-from recallscope_kernels.ops.based.cost import span_tokens
+from recallscope_kernels.ops.based.cost import cut
 from recallscope_kernels.ops.based.launch import LAUNCH, unit_of, values_per_program
 from recallscope_kernels.ops.based.packing import MOMENTS, ROWS, pack, unpack
 from recallscope_kernels.ops.based.spans import Packed, states_before
@@ -30,8 +30,7 @@ def forward_from(
     batch, time, heads, _ = q.shape
     values, sums = v.shape[-1], sum_dtype(q)
     q, k, v = (u if u.stride(-1) == 1 else u.contiguous() for u in (q, k, v))
-    span = span_tokens(time, spans)
-    spans = max(-(-time // span), 1)
+    span, spans = cut(time, spans)
     if spans > 1:
         before = states_before(k, v, scale, before, spans, span)
     o = torch.empty(batch, time, heads, values, dtype=q.dtype, device=q.device)

@@ -17,13 +17,15 @@ from recallscope_kernels.ops.based.tiles import (
     copied,
     first_order,
     last_factors,
+    load_moments,
     packed_factor,
     pull,
     rolls,
     row_of_sums,
+    sum_last,
     sum_moments,
+    sum_wide,
     two_of_sixteen,
-    wide_features,
 )
 
 
@@ -79,8 +81,7 @@ def based_query_gradient_kernel(
         column = tl.arange(0, 32)[None, :]
         state_c = tl.load(state + (128 + column) * V + value[:, None]) * packed_factor(ratio)[None, :]
         state_c = tl.where((column >= 8) & (column < 16), 0.0, state_c)
-        squares = tl.load(moments + key[:, None] * 16 + key[None, :])
-        sums = tl.load(moments + 256 + tl.broadcast_to(key[None, :], (16, 16)))
+        squares, sums = load_moments(moments)
     else:
         state_a, state_b = tl.zeros((VALUES, 64), tl.float32), tl.zeros((VALUES, 64), tl.float32)
         state_c = tl.zeros((VALUES, 32), tl.float32)
@@ -115,12 +116,9 @@ def based_query_gradient_kernel(
         tl.store(dq + token[:, None] * (H * 16) + key[None, :], out, mask=inside[:, None])
 
         squares, sums = sum_moments(keys, keys, squares, sums, C)
-        turned, copies = last_factors(keys, key_c, key_rest, keys.to(tl.float32), 0.0, C)
-        state_c = tl.dot(tl.trans(values), (turned * copies).to(dtype), state_c, input_precision="ieee")
-        features = wide_features(keys, key_a, keys.to(tl.float32), 4, C)
-        state_a = tl.dot(tl.trans(values), features, state_a, input_precision="ieee")
-        features = wide_features(keys, key_b, keys.to(tl.float32), 4, C)
-        state_b = tl.dot(tl.trans(values), features, state_b, input_precision="ieee")
+        state_c = sum_last(keys, values, key_c, key_rest, keys.to(tl.float32), 0.0, state_c, C)
+        state_a = sum_wide(keys, values, key_a, keys.to(tl.float32), state_a, 4, C)
+        state_b = sum_wide(keys, values, key_b, keys.to(tl.float32), state_b, 4, C)
         q += C * q_t
         k += C * k_t
         v += C * v_t

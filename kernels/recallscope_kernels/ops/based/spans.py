@@ -35,7 +35,7 @@ def span_count(programs: int, time: int, room: int) -> int:
 
 def states_before(k: Tensor, v: Tensor, scale: float, before: Packed | None, spans: int, span: int) -> Packed:
     """The states that the spans start from, `[spans, B, H, ...]`: each is the one before, and what that span adds."""
-    states, moments = empty_packed((spans,), k, v)
+    states, moments = empty_states(k, v, spans), empty_moments(k, spans)
     states[0], moments[0] = before or (torch.zeros_like(states[0]), torch.zeros_like(moments[0]))
     whole = (spans - 1) * span
     encode_spans(k[:, :whole], v[:, :whole], scale, (states[1:], moments[1:]), span)
@@ -59,8 +59,7 @@ def states_after(
     from recallscope_kernels.ops.based.asked_kernel import based_asked_kernel
 
     (batch, time, heads, _), values, blocks = q.shape, grad.shape[-1], delta.shape[0]
-    states, _ = empty_packed((spans,), q, grad)
-    _, moments = empty_packed((spans, blocks), q, grad)
+    states, moments = empty_states(q, grad, spans), empty_moments(q, spans, blocks)
     states[-1], moments[-1] = 0, 0
     if after is not None:
         states[-1], moments[-1, 0] = after
@@ -83,11 +82,14 @@ def _running(u: Tensor, direction: int = 1) -> Tensor:
     return u
 
 
-def empty_packed(first: tuple[int, ...], k: Tensor, v: Tensor) -> Packed:
-    """For sequences and heads of these keys and values."""
-    shapes = (ROWS, v.shape[-1]), (MOMENTS, 16)
-    states, moments = (k.new_empty(*first, k.shape[0], k.shape[2], *shape, dtype=sum_dtype(k)) for shape in shapes)
-    return states, moments
+def empty_states(k: Tensor, v: Tensor, *first: int) -> Tensor:
+    """`[*first, B, H, 160, V]`."""
+    return k.new_empty(*first, k.shape[0], k.shape[2], ROWS, v.shape[-1], dtype=sum_dtype(k))
+
+
+def empty_moments(k: Tensor, *first: int) -> Tensor:
+    """`[*first, B, H, 18, 16]`."""
+    return k.new_empty(*first, k.shape[0], k.shape[2], MOMENTS, 16, dtype=sum_dtype(k))
 
 
 def encode_spans(k: Tensor, v: Tensor, scale: float, out: Packed, span: int) -> None:

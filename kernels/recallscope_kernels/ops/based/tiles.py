@@ -109,12 +109,17 @@ def pull(inner, turned, copies, rolled, out, SLICES: tl.constexpr, C: tl.constex
 
 
 @triton.jit
-def sum_values(keys, values, wide_rolls, last_rolls, rest, wide, last, C: tl.constexpr):
-    """The state in two tiles, `[VALUES, 128]` and `[VALUES, 32]`, with what a chunk adds."""
-    features = last_features(keys, last_rolls, rest, C)
-    last = tl.dot(tl.trans(values), features, last, input_precision="ieee")
-    features = wide_features(keys, wide_rolls, keys.to(tl.float32), 8, C)
-    return tl.dot(tl.trans(values), features, wide, input_precision="ieee"), last
+def sum_wide(x, values, rolled, copies, state, SLICES: tl.constexpr, C: tl.constexpr):
+    """A tile of the state, `[VALUES, 16 SLICES]`, with what a chunk adds."""
+    features = wide_features(x, rolled, copies, SLICES, C)
+    return tl.dot(tl.trans(values), features, state, input_precision="ieee")
+
+
+@triton.jit
+def sum_last(x, values, rolled, row, copies, constant, state, C: tl.constexpr):
+    """The last tile of the state, `[VALUES, 32]`, with what a chunk adds; arguments as of `last_factors`."""
+    turned, copies = last_factors(x, rolled, row, copies, constant, C)
+    return tl.dot(tl.trans(values), (turned * copies).to(x.dtype), state, input_precision="ieee")
 
 
 @triton.jit
@@ -165,6 +170,13 @@ def store_packed(at, wide, last, ratio, V: tl.constexpr, VALUES: tl.constexpr):
     last = tl.where((column > 8) & (column < 16), 0.0, last / packed_factor(ratio)[None, :])
     tl.store(at + tl.arange(0, 128)[None, :] * V + value, wide / (ratio * ratio))
     tl.store(at + (128 + column) * V + value, last)
+
+
+@triton.jit
+def load_moments(at):
+    """Σ k kᵀ, and Σ k in 16 equal rows."""
+    row, column = tl.arange(0, 16)[:, None], tl.arange(0, 16)[None, :]
+    return tl.load(at + row * 16 + column), tl.load(at + 256 + row * 0 + column)
 
 
 @triton.jit

@@ -8,12 +8,12 @@ from torch.utils.flop_counter import register_flop_formula
 
 from recallscope_kernels.ops._checks import sum_dtype
 from recallscope_kernels.ops._shape import Shape
-from recallscope_kernels.ops.based.cost import span_tokens, triton_encode_flops, triton_forward_flops
+from recallscope_kernels.ops.based.cost import cut, triton_encode_flops, triton_forward_flops
 from recallscope_kernels.ops.based.launch import refusal
 from recallscope_kernels.ops.based.launch_forward import forward_from
 from recallscope_kernels.ops.based.packing import pack
 from recallscope_kernels.ops.based.reference import feature_count
-from recallscope_kernels.ops.based.spans import Packed, empty_packed, encode_spans, spans_of
+from recallscope_kernels.ops.based.spans import Packed, empty_moments, empty_states, encode_spans, spans_of
 
 
 def fits(q: Tensor, k: Tensor, v: Tensor, prefix_k: Tensor, prefix_v: Tensor) -> bool:
@@ -23,8 +23,8 @@ def fits(q: Tensor, k: Tensor, v: Tensor, prefix_k: Tensor, prefix_v: Tensor) ->
 
 def triton_encode(k: Tensor, v: Tensor, scale: float, before: Packed | None = None) -> Packed:
     """The packed state after a prefix `[B, M, H, 16]`, `[B, M, H, V]`, and the packed state `before` it."""
-    span = span_tokens(k.shape[1], spans_of(k, v))
-    spans = empty_packed((max(-(-k.shape[1] // span), 1),), k, v)
+    span, count = cut(k.shape[1], spans_of(k, v))
+    spans = empty_states(k, v, max(count, 1)), empty_moments(k, max(count, 1))
     encode_spans(k, v, scale, spans, span)
     packed, moments = (u.sum(0) if u.shape[0] > 1 else u[0] for u in spans)
     return (packed, moments) if before is None else (packed + before[0], moments + before[1])

@@ -24,6 +24,14 @@ def _input(x, state, t, x_t, channel, ours, T, D, N: tl.constexpr, HAS_STATE: tl
 
 
 @triton.jit
+def _three_before(x, state, t, x_t, channel, ours, T, D, N: tl.constexpr, HAS_STATE: tl.constexpr):
+    """Tokens t - 1, t - 2 and t - 3."""
+    one = _input(x, state, t - 1, x_t, channel, ours, T, D, N, HAS_STATE)
+    two = _input(x, state, t - 2, x_t, channel, ours, T, D, N, HAS_STATE)
+    return one, two, _input(x, state, t - 3, x_t, channel, ours, T, D, N, HAS_STATE)
+
+
+@triton.jit
 def _four(taps, channel, ours, D, N: tl.constexpr):
     """All taps, the last of them again in the place of those that there are not."""
     taps += channel
@@ -58,9 +66,7 @@ def short_convolution_kernel(
     state += b * (N - 1) * D
     y += b * T * D + channel
     h0, h1, h2, h3 = _four(taps, channel, ours, D, N)
-    x1 = _input(x, state, everywhere + first - 1, x_t, channel, ours, T, D, N, HAS_STATE)
-    x2 = _input(x, state, everywhere + first - 2, x_t, channel, ours, T, D, N, HAS_STATE)
-    x3 = _input(x, state, everywhere + first - 3, x_t, channel, ours, T, D, N, HAS_STATE)
+    x1, x2, x3 = _three_before(x, state, everywhere + first, x_t, channel, ours, T, D, N, HAS_STATE)
     for step in tl.static_range(0, TOKENS):
         t = everywhere + first + step
         x0 = _input(x, state, t, x_t, channel, ours, T, D, N, HAS_STATE)
@@ -95,9 +101,7 @@ def short_convolution_gradient_kernel(
     state += b * (N - 1) * D
     dx += b * T * D + channel
     h0, h1, h2, h3 = _four(taps, channel, ours, D, N)
-    x1 = _input(x, state, everywhere + first - 1, x_t, channel, ours, T, D, N, HAS_STATE)
-    x2 = _input(x, state, everywhere + first - 2, x_t, channel, ours, T, D, N, HAS_STATE)
-    x3 = _input(x, state, everywhere + first - 3, x_t, channel, ours, T, D, N, HAS_STATE)
+    x1, x2, x3 = _three_before(x, state, everywhere + first, x_t, channel, ours, T, D, N, HAS_STATE)
     d1, d2, d3 = tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32)
     to_h0, to_h1 = tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32)
     to_h2, to_h3 = tl.zeros((CHANNELS,), tl.float32), tl.zeros((CHANNELS,), tl.float32)
